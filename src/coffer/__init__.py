@@ -1,0 +1,1 @@
+"""coffer: a database-as-a-service control plane that announces every change it makes."""

@@ -1,0 +1,155 @@
+"""Every failure that coffer can tell somebody about: a class is a row of data, no prose is assembled at the raise.
+
+HTTP answers, RPC replies and `.error` events are made from these at the edges. A code, once published, is never
+renamed or reused: error monitoring counts by it.
+"""
+
+import string
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Fault(StrEnum):
+    """Whose failure it is: the caller's, or ours. In every `.error` event as the trait `fault`."""
+
+    USER = "user"
+    SYSTEM = "system"
+
+
+class CofferError(Exception):
+    """The root. A subclass sets the class variables; its instance carries only the template's data."""
+
+    code: ClassVar[str] = "internal_error"
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "instanceFault"
+    """The key of Trove's error body (`{"itemNotFound": {"code": 404, ...}}`)."""
+    fault: ClassVar[Fault] = Fault.SYSTEM
+    template: ClassVar[str] = "The control plane failed; the operator finds the reason under this request id."
+
+    def __init__(self, **data: object) -> None:
+        """Keep `data` for the template.
+
+        Raises:
+            TypeError: if the template's fields and `data` differ (a programmer's error, caught by the tests).
+        """
+        fields = {name for _, name, _, _ in string.Formatter().parse(type(self).template) if name}
+        if fields != data.keys():
+            raise TypeError(f"{type(self).__name__} takes {sorted(fields)}, not {sorted(data)}")
+        self.data = data
+        super().__init__(self.template.format(**data))
+
+    @property
+    def message(self) -> str:
+        """The sentence for a person; free of secrets as long as the data is."""
+        return str(self)
+
+
+class _UserError(CofferError):
+    fault = Fault.USER
+
+
+class BadRequest(_UserError):
+    code, status, title = "bad_request", 400, "badRequest"
+    template = "{reason}"
+
+
+class Unauthorized(_UserError):
+    code, status, title = "unauthorized", 401, "unauthorized"
+    template = "The request is not authenticated."
+
+
+class Forbidden(_UserError):
+    code, status, title = "forbidden", 403, "forbidden"
+    template = "The rule {rule} does not allow this call."
+
+
+class NotFound(_UserError):
+    """A resource that is not there, or that is another project's (which must look the same)."""
+
+    code, status, title = "not_found", 404, "itemNotFound"
+    template = "{resource} {id} cannot be found."
+
+
+class PayloadTooLarge(_UserError):
+    code, status, title = "payload_too_large", 413, "overLimit"
+    template = "The request body is larger than {limit} bytes."
+
+
+class QuotaExceeded(_UserError):
+    code, status, title = "quota_exceeded", 413, "overLimit"
+    template = "Quota exceeded for resources: {resources}."
+
+
+class WrongState(_UserError):
+    """The instance is busy, broken, still being built or already going."""
+
+    code, status, title = "wrong_state", 422, "unprocessableEntity"
+    template = "Instance {id} is {state}; {operation} needs one of {allowed}."
+
+
+class DatabaseExists(_UserError):
+    code, status, title = "database_exists", 400, "badRequest"
+    template = "A database with the name {name} already exists."
+
+
+class UserExists(_UserError):
+    code, status, title = "user_exists", 400, "badRequest"
+    template = "A user with the name {name} already exists."
+
+
+class NotBuilt(_UserError):
+    """An operation or route that coffer does not serve (yet): never a pretended success."""
+
+    code, status, title = "not_implemented", 501, "notImplemented"
+    template = "{what} is not implemented."
+
+
+class _SystemError(CofferError):
+    fault = Fault.SYSTEM
+
+
+class GuestUnreachable(_SystemError):
+    code, status, title = "guest_unreachable", 503, "serviceUnavailable"
+    template = "The guest agent of instance {id} did not answer in {timeout_s} s."
+
+
+class GuestFailed(_SystemError):
+    """The database server, or the agent beside it, refused or broke."""
+
+    code, status, title = "guest_failed", 500, "instanceFault"
+    template = "{reason}"
+
+
+class CloudFailed(_SystemError):
+    """No place, no port, no disk, no permission: the reason is written for the tenant."""
+
+    code, status, title = "cloud_failed", 500, "instanceFault"
+    template = "{reason}"
+
+
+class DispatchFailed(_SystemError):
+    """The RPC broker did not take the task."""
+
+    code, status, title = "dispatch_failed", 503, "serviceUnavailable"
+    template = "The request could not be handed to the {service} service."
+
+
+class DeadlineExceeded(_SystemError):
+    code, status, title = "deadline_exceeded", 504, "gatewayTimeout"
+    template = "{operation} did not finish within {deadline_s} s."
+
+
+class OwnerDied(_SystemError):
+    code, status, title = "owner_died", 500, "instanceFault"
+    template = "The control plane stopped in the middle of {operation}."
+
+
+def _all_errors(root: type[CofferError]) -> dict[str, type[CofferError]]:
+    found = {root.code: root}
+    for child in root.__subclasses__():
+        found.update(_all_errors(child))
+    return found
+
+
+ERRORS: dict[str, type[CofferError]] = _all_errors(CofferError)
+"""Every error by its code; how a reply from the other side of an RPC becomes an exception again, never by class path."""

@@ -1,0 +1,53 @@
+"""The states of an instance, and which operation moves it from where to where."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class InstanceState(StrEnum):
+    """What `status` says of an instance in the REST API. Source: trove-protocol reference, section 3.1."""
+
+    BUILD = "BUILD"
+    ACTIVE = "ACTIVE"
+    REBOOT = "REBOOT"
+    RESIZE = "RESIZE"
+    RESTART_REQUIRED = "RESTART_REQUIRED"
+    PROMOTE = "PROMOTE"
+    EJECT = "EJECT"
+    DETACH = "DETACH"
+    BACKUP = "BACKUP"
+    SHUTDOWN = "SHUTDOWN"
+    """The instance is being deleted (Trove's word for it)."""
+    ERROR = "ERROR"
+    DELETED = "DELETED"
+    """Gone; the row stays for the bill, the API answers 404."""
+
+
+class ServiceStatus(StrEnum):
+    """What the guest last said of its server; `operating_status` in the REST API."""
+
+    NEW = "NEW"
+    BUILDING = "BUILD"
+    HEALTHY = "HEALTHY"
+    SHUTDOWN = "SHUTDOWN"
+    CRASHED = "CRASHED"
+    UNKNOWN = "ERROR"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """How an operation moves its instance.
+
+    The operation is refused unless the instance is in one of `allowed`. `during` is the state while the run is
+    open, `end` and `error` the state after it; None leaves the state as it was (for `error`: as it was before
+    the run began).
+    """
+
+    allowed: frozenset[InstanceState]
+    during: InstanceState | None = None
+    end: InstanceState | None = None
+    error: InstanceState | None = None
+
+
+USABLE = frozenset({InstanceState.ACTIVE, InstanceState.RESTART_REQUIRED})
+"""The states in which a tenant works with the databases and users of an instance."""

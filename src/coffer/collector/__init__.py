@@ -1,0 +1,1 @@
+"""Floor 3: the consumer that stores each event once."""

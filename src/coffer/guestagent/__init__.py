@@ -1,0 +1,1 @@
+"""Floor 3: the agent beside one database server."""

@@ -1,0 +1,1 @@
+"""Floor 4: one composition root a process."""

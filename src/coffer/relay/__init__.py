@@ -1,0 +1,1 @@
+"""Floor 3: carries the outbox to the broker."""

@@ -1,0 +1,1 @@
+"""Floor 1: everything that is kept in the control plane's database."""

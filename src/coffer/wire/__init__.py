@@ -1,0 +1,1 @@
+"""Floor 1: everything that crosses a broker: envelopes, contexts, RPC contracts, publishers."""
