@@ -1,8 +1,12 @@
-"""Every failure that coffer can tell somebody about: a class is a row of data, no prose is assembled at the raise.
+"""Every failure that coffer can tell somebody about: a class is a row of data, no prose at the raise.
 
-HTTP answers, RPC replies and `.error` events are made from these at the edges. A code, once published, is never
-renamed or reused: error monitoring counts by it.
+HTTP answers, RPC replies and `.error` events are made from these at the edges. A code, once published, is
+never renamed or reused: error monitoring counts by it.
 """
+
+# The names are the tenant's words for what happened (`DatabaseExists`); a docstring stands where the template
+# does not say it all.
+# ruff: noqa: N818, D101
 
 import string
 from enum import StrEnum
@@ -152,4 +156,4 @@ def _all_errors(root: type[CofferError]) -> dict[str, type[CofferError]]:
 
 
 ERRORS: dict[str, type[CofferError]] = _all_errors(CofferError)
-"""Every error by its code; how a reply from the other side of an RPC becomes an exception again, never by class path."""
+"""Every error by its code; how a reply over RPC becomes an exception again, never by class path."""

@@ -38,9 +38,9 @@ class ServiceStatus(StrEnum):
 class Move:
     """How an operation moves its instance.
 
-    The operation is refused unless the instance is in one of `allowed`. `during` is the state while the run is
-    open, `end` and `error` the state after it; None leaves the state as it was (for `error`: as it was before
-    the run began).
+    The operation is refused unless the instance is in one of `allowed` (empty: there is none yet). `during`
+    is the state while the run is open, None: as it was. `end` and `error` are the states after it, None: as
+    it was before the run began.
     """
 
     allowed: frozenset[InstanceState]

@@ -20,8 +20,8 @@ class Trait:
     `required` says that the fact is in every event of its type; the others are there when they are known
     ("if specified", in the specification's words). `unit` is the unit of a number, in the spelling of the
     UCUM where it has one (`GiB`, `MiB`, `s`). `secret` marks what must never leave the process; a secret
-    trait cannot be declared in an event, and the catalogue's self-check says so. `payload_key` is set where the
-    payload calls the fact otherwise (`resource_id` is `payload.instance_id`).
+    trait cannot be declared in an event, and the catalogue's self-check says so. `payload_key` is set where
+    the payload calls the fact otherwise (`resource_id` is `payload.instance_id`).
     """
 
     name: str
