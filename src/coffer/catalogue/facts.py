@@ -47,6 +47,10 @@ _VOLUME_SIZE = number(
 )
 _CLUSTER_ID = text("cluster_id", "Cluster that the instance is a member of, if it is one.", required=False)
 
+QUOTA = "trove.quota"
+OTHER_QUOTA_NAMES = ("dbaas.quota", "dbaas.quotas")
+"""What the quota event is called elsewhere: by upstream and by the specification's heading."""
+
 COMMON = (
     text("name", "Name of the instance."),
     text("availability_zone", "Availability zone of the instance.", required=False),
@@ -104,7 +108,7 @@ FACTS: tuple[Fact, ...] = (
         extension=(TENANT_ID, _INSTANCE_SIZE, _VOLUME_SIZE, _CLUSTER_ID),
     ),
     Fact(
-        event_type="trove.quota",
+        event_type=QUOTA,
         sentence="How much of a quota a project uses; sent once a resource (quota_notification_interval).",
         traits=(
             text("resource", "What the quota limits: instances, volumes or backups."),

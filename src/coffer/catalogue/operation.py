@@ -26,7 +26,9 @@ class Operation:
     name: str
     sentence: str
     rest: str
-    """What python-troveclient really sends; the specification's paths are sometimes others."""
+    """Method and path that python-troveclient really sends; the specification's are sometimes others."""
+    body: str = ""
+    """The request body where it, and not the path, tells the operations of one path apart."""
     python_api: str
     ended_by: ServerType
     """Who ends a successful run; a failed one is ended by whoever notices."""

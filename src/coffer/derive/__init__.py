@@ -1,1 +1,1 @@
-"""Floor 0: texts made from the catalogue for its consumers; none of them is edited by hand."""
+"""Floor 0: the catalogue as text for others: consumers' definitions, schemas and the documents."""
