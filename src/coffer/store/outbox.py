@@ -1,0 +1,105 @@
+"""The outbox: finished messages, written with the change they announce, deleted once the broker has them.
+
+Rows are numbered in the order of writing. Transactions that overlap may commit in another order than that
+of their numbers, but those of one run never overlap: its start is committed before anybody can end it.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from coffer.store.database import Tx
+from coffer.store.tables import OUTBOX
+
+_CHUNK = 500
+"""Ids a statement; old builds of SQLite take 999 variables."""
+
+_COLUMN = OUTBOX.c
+_INSERT = sa.insert(OUTBOX).inline()
+_HEAD = sa.select(_COLUMN.id, _COLUMN.run_id, _COLUMN.severity, _COLUMN.body).order_by(_COLUMN.id)
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """A message to be written; `body` holds its id and time already."""
+
+    run_id: str | None
+    event_type: str
+    severity: str
+    created_at: datetime
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A message that waits for the broker."""
+
+    id: int
+    run_id: str | None
+    severity: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How many messages wait, and since when the oldest does."""
+
+    count: int
+    oldest_created_at: datetime | None
+
+
+def append(tx: Tx, rows: Sequence[OutboxRow]) -> None:
+    """Write messages, in their order."""
+    if rows:
+        tx.execute(
+            _INSERT,
+            [
+                {
+                    "run_id": row.run_id,
+                    "event_type": row.event_type,
+                    "severity": row.severity,
+                    "created_at": row.created_at,
+                    "body": row.body,
+                }
+                for row in rows
+            ],
+        )
+
+
+def head(tx: Tx, limit: int, *, after: int = 0, excluding: Collection[int] = ()) -> list[Pending]:
+    """Return the oldest messages in order, except those up to number `after` and those in `excluding`.
+
+    With `after`, a relay looks past what it has in flight, and PostgreSQL past what was deleted but is
+    still seen by an old snapshot. Messages that were committed late may stand before it: come back to 0
+    every few seconds.
+    """
+    query = _HEAD.where(_COLUMN.id > after).limit(limit)
+    if excluding:
+        # Written into the statement: SQLite and PostgreSQL bound how many variables one may have.
+        numbers: sa.BindParameter[list[int]] = sa.bindparam(
+            "excluding", sorted(excluding), expanding=True, literal_execute=True
+        )
+        query = query.where(_COLUMN.id.not_in(numbers))
+    return [
+        Pending(id=row.id, run_id=row.run_id, severity=row.severity, body=row.body)
+        for row in tx.execute(query)
+    ]
+
+
+def delete(tx: Tx, ids: Collection[int]) -> int:
+    """Delete these messages and no others; returns how many there were."""
+    numbers = sorted(ids)
+    deleted = 0
+    for start in range(0, len(numbers), _CHUNK):
+        chunk = numbers[start : start + _CHUNK]
+        deleted += tx.execute(sa.delete(OUTBOX).where(_COLUMN.id.in_(chunk))).rowcount
+    return deleted
+
+
+def backlog(tx: Tx) -> Backlog:
+    """Return how much waits for the broker."""
+    count = tx.scalar(sa.select(sa.func.count()).select_from(OUTBOX)) or 0
+    oldest = tx.scalar(sa.select(_COLUMN.created_at).order_by(_COLUMN.id).limit(1))
+    return Backlog(count=count, oldest_created_at=oldest)

@@ -1,0 +1,70 @@
+"""SQLite as the control plane's database: one file, one writer, readers that never wait."""
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+
+from coffer.store.engines import Engines
+from coffer.store.turns import Turns
+
+BUSY_TIMEOUT_S = 30
+_WAL_LIMIT_BYTES = 64 * 1024 * 1024
+
+_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}",
+)
+
+
+def engines(url: URL, pool_size: int) -> Engines:
+    """Return a writer with a single connection, and a reader that cannot write.
+
+    Raises:
+        ValueError: if the database is in memory: every connection would see another one.
+    """
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+        raise ValueError("SQLite needs a file: sqlite:////path/to/coffer.db")
+    writer = _engine(url, begin="BEGIN IMMEDIATE", pool_size=1, max_overflow=0)
+    reader = _engine(url, begin="BEGIN", pool_size=pool_size, max_overflow=-1)
+    event.listen(reader, "connect", _forbid_writing)
+    return Engines(writer=writer, reader=reader, turns=Turns(), turn_timeout_s=BUSY_TIMEOUT_S)
+
+
+def _engine(url: URL, *, begin: str, pool_size: int, max_overflow: int) -> Engine:
+    engine = create_engine(
+        url.set(drivername="sqlite+pysqlite"),
+        hide_parameters=True,
+        pool_size=pool_size,
+        max_overflow=max_overflow,
+        # isolation_level None: the driver begins nothing by itself, `begin` below does.
+        connect_args={"timeout": BUSY_TIMEOUT_S, "isolation_level": None, "check_same_thread": False},
+    )
+
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    event.listen(engine, "do_connect", _make_private)
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _make_private(_dialect: object, _record: object, args: list[Any], _options: dict[str, Any]) -> None:
+    """Create the file so that only its owner reads it; the server processes of tenants live near it."""
+    path = Path(args[0])
+    if not path.exists() and path.parent.is_dir():
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+def _configure(connection: sqlite3.Connection, _record: object) -> None:
+    for pragma in _PRAGMAS:
+        connection.execute(pragma)
+
+
+def _forbid_writing(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute("PRAGMA query_only = ON")

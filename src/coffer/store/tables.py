@@ -1,0 +1,129 @@
+"""The tables: what they are, as the code sees them; how they came to be is told by the migrations.
+
+Two families that do not refer to each other. "control" is what the control plane knows of the world;
+"announcing" is what it has told, or has yet to tell, about it. The specification leaves the tables of the
+first alone, so the second has a migration branch of its own.
+"""
+
+from sqlalchemy import Column, Index, Integer, MetaData, String, Table, Text
+
+from coffer.store.types import Envelope, RowNumber, UtcDateTime, Word
+
+METADATA = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+# --- control --------------------------------------------------------------------------------------
+
+INSTANCES = Table(
+    "instances",
+    METADATA,
+    Column("id", String(36), primary_key=True),
+    Column("project_id", String(255), nullable=False),
+    Column("user_id", String(255)),
+    Column("name", String(255), nullable=False),
+    Column("datastore", Word(64), nullable=False),
+    Column("datastore_version", String(64), nullable=False),
+    Column("flavor_id", String(64), nullable=False),
+    Column("flavor_name", String(255), nullable=False),
+    Column("ram_mib", Integer, nullable=False),
+    Column("volume_gib", Integer),
+    Column("availability_zone", String(255)),
+    Column("region", String(255)),
+    Column("state", Word(32), nullable=False),
+    Column("service_status", Word(32), nullable=False),
+    Column("service_seen_at", UtcDateTime),
+    Column("fault_code", Word(64)),
+    Column("fault_message", Text),
+    Column("fault_at", UtcDateTime),
+    Column("host", String(255)),
+    Column("port", Integer),
+    Column("server_id", String(255)),
+    Column("volume_id", String(255)),
+    Column("cluster_id", String(36)),
+    Column("replica_of", String(36)),
+    Column("configuration_id", String(36)),
+    Column("root_enabled_at", UtcDateTime),
+    Column("launched_at", UtcDateTime),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("deleted_at", UtcDateTime),
+    Index("ix_instances_project_id_created_at_id", "project_id", "created_at", "id"),
+)
+
+SERVICES = Table(
+    "services",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("kind", Word(32), nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+)
+
+LEASES = Table(
+    "leases",
+    METADATA,
+    Column("name", String(64), primary_key=True),
+    Column("holder", String(255), nullable=False),
+    Column("acquired_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+)
+
+# --- announcing -----------------------------------------------------------------------------------
+
+RUNS = Table(
+    "runs",
+    METADATA,
+    Column("run_id", String(36), primary_key=True),
+    Column("operation", Word(64), nullable=False),
+    Column("request_id", String(255), nullable=False),
+    Column("project_id", String(255), nullable=False),
+    Column("user_id", String(255)),
+    Column("instance_id", String(36)),
+    Column("cluster_id", String(36)),
+    Column("item", Text),
+    Column("traits", Text, nullable=False),
+    Column("client_ip", String(255), nullable=False),
+    Column("previous_state", Word(32)),
+    Column("context", Text, nullable=False),
+    Column("owner", String(64), nullable=False),
+    Column("handed_to", String(36)),
+    Column("claimed_by", String(64)),
+    Column("claimed_at", UtcDateTime),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("deadline_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("ending", Word(16)),
+    Column("error_code", Word(64)),
+    Column("fault", Word(16)),
+    Column("message", Text),
+)
+Index(
+    "ix_runs_open",
+    RUNS.c.deadline_at,
+    sqlite_where=RUNS.c.ended_at.is_(None),
+    postgresql_where=RUNS.c.ended_at.is_(None),
+)
+# Open runs are few and asked for every second; ended ones are many and asked for by id.
+
+OUTBOX = Table(
+    "outbox",
+    METADATA,
+    Column("id", RowNumber, primary_key=True, autoincrement=True),
+    Column("run_id", String(36)),
+    Column("event_type", String(255), nullable=False),
+    Column("severity", Word(16), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("body", Envelope, nullable=False),
+    # Without it SQLite gives the number of a deleted last row again, and a relay that deletes "its" number
+    # late would delete a message that was never sent.
+    sqlite_autoincrement=True,
+)
