@@ -1,0 +1,250 @@
+"""The local cloud: an instance is a directory, a port, a user id and processes on this machine.
+
+It starts guest agents and never a database server, which is the guest's business; but it knows how to be rid
+of everything that an instance ever started.
+"""
+
+import errno
+import logging
+import os
+import shutil
+import uuid
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, suppress
+from pathlib import Path
+
+from coffer.catalogue.errors import CloudFailed
+from coffer.clouds.cloud import Flavor, Server, ServerSpec
+from coffer.clouds.local import guest_config, processes, readiness
+from coffer.clouds.local.allocation import choose_port, choose_uid
+from coffer.clouds.local.failures import told
+from coffer.clouds.local.guest_config import GuestConfig, GuestConfigInvalid
+from coffer.clouds.local.launcher import GuestLauncher
+from coffer.clouds.local.layout import Layout, erase, make_dir
+from coffer.clouds.local.processes import Identity
+from coffer.clouds.local.settings import GIB, LocalSettings
+
+LOG = logging.getLogger(__name__)
+
+_IDS = uuid.UUID("6d0f3c5e-6f0e-4a53-9a07-6c2b3f5d6c11")
+_AT_ONCE = 16
+
+
+class LocalCloud:
+    """Implements `coffer.clouds.cloud.Cloud`; safe from several threads and several processes on one root."""
+
+    def __init__(
+        self,
+        root: Path,
+        flavors: Sequence[Flavor],
+        launcher: GuestLauncher,
+        settings: LocalSettings | None = None,
+        *,
+        separate_users: bool | None = None,
+    ) -> None:
+        """Keep instances below `root` (need not exist yet).
+
+        Args:
+            root: the state directory.
+            flavors: the sizes on offer.
+            launcher: runs the guest agents.
+            settings: limits and ranges.
+            separate_users: each instance under a user id of its own; None means: if we are root.
+        """
+        self.layout = Layout(root.resolve())
+        self._flavors = tuple(flavors)
+        self._launcher = launcher
+        self._settings = settings or LocalSettings()
+        self._separate_users = readiness.is_root() if separate_users is None else separate_users
+
+    def check(self) -> None:
+        """Verify, before the service starts, that instances can live here; makes the shared directories.
+
+        Raises:
+            CloudMisconfigured: in words for the operator.
+        """
+        readiness.check(self.layout, self._settings, separate_users=self._separate_users)
+
+    def flavors(self) -> Sequence[Flavor]:
+        """See `Cloud`."""
+        return self._flavors
+
+    def create(self, spec: ServerSpec) -> Server:
+        """See `Cloud`."""
+        guest_dir = self.layout.guest_dir(spec.instance_id)
+        with told(spec.instance_id, guest_dir):
+            self.layout.make(traversable=self._separate_users)
+            with self._changing(spec.instance_id), ExitStack() as undo:
+                config = _existing(guest_dir)
+                if config is None:
+                    undo.callback(self._undo, spec.instance_id)
+                    config = self._establish(spec, guest_dir)
+                self._launcher.launch(guest_dir)
+                undo.pop_all()
+        LOG.info(
+            "instance has its place instance_id=%s port=%s uid=%s", spec.instance_id, config.port, config.uid
+        )
+        return _server(config)
+
+    def delete(self, instance_id: str) -> None:
+        """See `Cloud`."""
+        with told(instance_id, self.layout.guest_dir(instance_id)):
+            self.layout.make(traversable=self._separate_users)
+            with self._changing(instance_id):
+                self._remove(instance_id)
+        LOG.info("instance removed instance_id=%s", instance_id)
+
+    def owned(self) -> Sequence[str]:
+        """See `Cloud`.
+
+        Raises:
+            CloudFailed: the directory of the instances cannot be listed.
+        """
+        with told("all", self.layout.instances):
+            return self.layout.instance_ids()
+
+    def start_guests(self, instance_ids: Collection[str]) -> None:
+        """See `Cloud`; one that fails is logged and does not keep the others from starting."""
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="start-guest") as pool:
+            list(pool.map(self._start_guest, instance_ids))
+
+    def stop_guests(self) -> None:
+        """See `Cloud`; one that fails is logged and does not keep the others from stopping."""
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="stop-guest") as pool:
+            list(pool.map(self._stop_guest, self.owned()))
+
+    def _start_guest(self, instance_id: str) -> None:
+        guest_dir = self.layout.guest_dir(instance_id)
+        try:
+            with told(instance_id, guest_dir), self._changing(instance_id):
+                if (guest_dir / guest_config.FILE_NAME).exists():
+                    self._launcher.launch(guest_dir)
+                else:
+                    LOG.warning("no place on this machine instance_id=%s path=%s", instance_id, guest_dir)
+        except CloudFailed as error:
+            LOG.error("guest agent not started instance_id=%s reason=%s", instance_id, error)  # noqa: TRY400
+
+    def _stop_guest(self, instance_id: str) -> None:
+        try:
+            self._launcher.stop(instance_id)
+        except CloudFailed as error:
+            LOG.error("guest agent not stopped instance_id=%s reason=%s", instance_id, error)  # noqa: TRY400
+
+    def _changing(self, instance_id: str) -> AbstractContextManager[None]:
+        return self.layout.changing(instance_id, self._settings.lock_timeout_s)
+
+    def _establish(self, spec: ServerSpec, guest_dir: Path) -> GuestConfig:
+        """Give the instance its user id, port and directory; `guest.json` comes last and says: complete."""
+        if shutil.disk_usage(self.layout.root).free < self._settings.min_free_gib * GIB:
+            raise OSError(errno.ENOSPC, "free space is below the reserve", str(self.layout.root))
+        if os.path.lexists(guest_dir):
+            self._remove(spec.instance_id)  # what an attempt left that was killed half-way
+        with self.layout.allocating(self._settings.lock_timeout_s):
+            config = self._allocate(spec)
+            make_dir(guest_dir, 0o711 if self._separate_users else 0o700)
+            for path in (guest_config.data_dir(guest_dir), guest_config.log_dir(guest_dir)):
+                make_dir(path, 0o700)
+                if config.uid is not None and config.gid is not None:
+                    os.chown(path, config.uid, config.gid)
+            config.save(guest_dir)
+        return config
+
+    def _allocate(self, spec: ServerSpec) -> GuestConfig:
+        uids, ports = self._taken()
+        port = choose_port(self._settings.address, self._settings.ports, ports)
+        uid = choose_uid(self._settings.uids, self.layout.books, uids) if self._separate_users else None
+        return GuestConfig(
+            instance_id=spec.instance_id,
+            datastore=spec.datastore,
+            datastore_version=spec.datastore_version,
+            address=self._settings.address,
+            port=port,
+            ram_mib=spec.flavor.ram_mib,
+            volume_gib=spec.volume_gib,
+            uid=uid,
+            gid=uid,
+        )
+
+    def _taken(self) -> tuple[set[int], set[int]]:
+        """Return the user ids and the ports that instances have."""
+        uids: set[int] = set()
+        ports: set[int] = set()
+        for instance_id in self.layout.instance_ids():
+            guest_dir = self.layout.guest_dir(instance_id)
+            uid = self._uid_of(guest_dir)
+            if uid is not None:
+                uids.add(uid)
+            with suppress(GuestConfigInvalid):
+                ports.add(GuestConfig.load(guest_dir).port)
+        return uids, ports
+
+    def _uid_of(self, guest_dir: Path) -> int | None:
+        """Return the user id of an instance, from the owner of its data where `guest.json` cannot say."""
+        with suppress(GuestConfigInvalid):
+            return GuestConfig.load(guest_dir).uid
+        try:
+            owner = guest_config.data_dir(guest_dir).lstat().st_uid
+        except OSError:
+            return None
+        return owner if owner in self._settings.uids else None
+
+    def _remove(self, instance_id: str) -> None:
+        """End every process of the instance and remove its directory; whatever of it there is.
+
+        Raises:
+            CloudFailed: something is left.
+        """
+        guest_dir = self.layout.guest_dir(instance_id)
+        uid = self._uid_of(guest_dir)
+        self._launcher.stop(instance_id)
+        left = processes.end(
+            lambda: self._processes_of(guest_dir, uid),
+            grace_s=self._settings.stop_grace_s,
+            deadline_s=self._settings.stop_deadline_s,
+        )
+        if left:
+            LOG.error("processes survive instance_id=%s pids=%s", instance_id, sorted(it.pid for it in left))
+            raise CloudFailed(reason="A process of the instance cannot be stopped.")
+        erase(guest_dir, timeout_s=self._settings.erase_deadline_s)
+
+    def _processes_of(self, guest_dir: Path, uid: int | None) -> frozenset[Identity]:
+        found = processes.about(guest_dir, foreign=self._settings.uids)
+        # Whatever guest.json says: never all of root's processes, nor all of our own user's.
+        if uid is None or uid in {0, os.getuid(), os.geteuid()}:
+            return found
+        return found | processes.of_user(uid)
+
+    def _undo(self, instance_id: str) -> None:
+        """Leave nothing of a failed creation; raises nothing: the first failure is to be told."""
+        try:
+            self._remove(instance_id)
+        except (CloudFailed, OSError) as error:
+            LOG.error("remains of a failed instance stay instance_id=%s reason=%s", instance_id, error)  # noqa: TRY400
+
+
+def _existing(guest_dir: Path) -> GuestConfig | None:
+    """Return what an earlier call made, or None when there is nothing, or something without a `guest.json`.
+
+    Raises:
+        CloudFailed: there is an unreadable one; its data may be precious, so it is not made anew.
+    """
+    if not (guest_dir / guest_config.FILE_NAME).exists():
+        return None
+    try:
+        return GuestConfig.load(guest_dir)
+    except GuestConfigInvalid as error:
+        LOG.error("an instance is damaged error=%s", error)  # noqa: TRY400
+        raise CloudFailed(reason="What the machine keeps about the instance is damaged.") from error
+
+
+def _server(config: GuestConfig) -> Server:
+    """Name server and volume so that asking again names them alike."""
+    return Server(
+        server_id=str(uuid.uuid5(_IDS, f"server {config.instance_id}")),
+        volume_id=None
+        if config.volume_gib is None
+        else str(uuid.uuid5(_IDS, f"volume {config.instance_id}")),
+        address=config.address,
+        port=config.port,
+    )
