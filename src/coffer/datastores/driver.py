@@ -1,0 +1,152 @@
+"""The port through which a guest agent drives the database server beside it.
+
+A driver knows its engine and its instance's directory, and nothing of messages, runs or tenants.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from coffer.catalogue.states import ServiceStatus
+
+ANY_HOST = "%"
+"""The host part of a user who may come from anywhere; the only one that engines without user hosts know."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """Where the operator's machine has its engines, and as whom their files are first written.
+
+    `bin_dirs` are searched before every other place. `engines_dir` receives copies of installations that an
+    unprivileged user could not reach where they are. `initialising_account` is a named account: some tools
+    refuse to run under a bare number.
+    """
+
+    engines_dir: Path
+    bin_dirs: tuple[Path, ...] = ()
+    initialising_account: str = "nobody"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One instance as its driver sees it: where it lies, as whom it runs, where it listens, how big it is.
+
+    `uid` and `gid` are bare numbers, or None where the server runs as the agent's own user.
+    """
+
+    instance_id: str
+    version: str
+    directory: Path
+    address: str
+    port: int
+    ram_mib: int
+    engines: EngineSettings
+    volume_gib: int | None = None
+    uid: int | None = None
+    gid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSpec:
+    """A database that somebody asks for; None leaves the choice to the engine."""
+
+    name: str
+    character_set: str | None = None
+    collate: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UserSpec:
+    """A user that somebody asks for, and the databases that he may work in. The password is in no repr."""
+
+    name: str
+    password: str = field(repr=False)
+    host: str = ANY_HOST
+    databases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    """A user that is there."""
+
+    name: str
+    host: str
+    databases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What the superuser logs in with. The password is in no repr."""
+
+    name: str
+    password: str = field(repr=False)
+
+
+class Driver(Protocol):
+    """What every engine can do in the guest.
+
+    Every method raises classes of `CofferError` only, with reasons that a tenant may read and that hold no
+    secret: DatabaseExists, UserExists, NotFound (resource "Database" or "User"), BadRequest for what the
+    engine cannot take, else GuestFailed. Reading methods may be called by several threads at once and while
+    another one changes something; changing ones are called one at a time.
+    """
+
+    def is_prepared(self) -> bool:
+        """Return whether `prepare` once came to its end."""
+
+    def prepare(self, databases: Sequence[DatabaseSpec], users: Sequence[UserSpec]) -> None:
+        """Make the server, start it, create what is asked for; goes on where a broken attempt ended."""
+
+    def start(self) -> None:
+        """Start the server, or adopt it when it runs already; returns when it takes connections."""
+
+    def stop(self) -> None:
+        """Stop the server, by force at last; idempotent. It stays stopped until `start`."""
+
+    def restart(self) -> None:
+        """Stop the server (if it runs) and start it."""
+
+    def status(self) -> ServiceStatus:
+        """Say how the server is, by asking it. Never raises."""
+
+    def tend(self) -> None:
+        """Do the housekeeping that is due (logs that grew too large); called every now and then."""
+
+    def create_database(self, database: DatabaseSpec) -> None:
+        """Create a database that nobody may enter yet."""
+
+    def delete_database(self, name: str) -> None:
+        """Delete a database, even while somebody works in it."""
+
+    def list_databases(self) -> list[str]:
+        """Return the names of the tenant's databases, sorted."""
+
+    def create_user(self, user: UserSpec) -> None:
+        """Create a user with access to existing databases; wholly or not at all."""
+
+    def delete_user(self, name: str, host: str) -> None:
+        """Delete a user; what he owns goes to the administrator, his sessions end."""
+
+    def list_users(self) -> list[UserRow]:
+        """Return the tenant's users, sorted by name."""
+
+    def get_user(self, name: str, host: str) -> UserRow:
+        """Return one of the tenant's users."""
+
+    def list_access(self, name: str, host: str) -> list[str]:
+        """Return the names of the databases that a user may enter, sorted."""
+
+    def enable_root(self, password: str | None) -> Credentials:
+        """Give the tenant the engine's superuser, with this password or a new one.
+
+        Done again, it changes the password.
+        """
+
+    def is_root_enabled(self) -> bool:
+        """Return whether the tenant can log in as the engine's superuser."""
+
+
+DriverFactory = Callable[[Place], Driver]
+EngineFinder = Callable[[EngineSettings], frozenset[str]]
+"""Returns the names of the datastore versions whose engine is on this machine."""

@@ -1,0 +1,249 @@
+"""One PostgreSQL server: made, started, found again, asked how it is, stopped."""
+
+import logging
+import secrets
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Final
+
+import psycopg
+
+from coffer.catalogue.errors import GuestFailed
+from coffer.catalogue.states import ServiceStatus
+from coffer.datastores.driver import Place
+from coffer.datastores.postgresql import process
+from coffer.datastores.postgresql.archive import reachable
+from coffer.datastores.postgresql.cluster import initialise
+from coffer.datastores.postgresql.layout import Layout, write_whole
+from coffer.datastores.postgresql.locator import Engine, locate
+from coffer.datastores.postgresql.reasons import readable, reason_from
+from coffer.datastores.postgresql.rules import MAINTENANCE_DATABASE
+from coffer.datastores.postgresql.session import Session, explained, open_session
+from coffer.datastores.postgresql.settings import (
+    pg_hba_conf,
+    pinned_settings,
+    postgresql_conf,
+    server_settings,
+)
+
+LOG = logging.getLogger(__name__)
+
+NOT_RUNNING: Final = "The database server of this instance is not running; restart the instance."
+_LOG_LIMIT_BYTES: Final = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long each step may take before the next, rougher one."""
+
+    start_s: float = 150.0
+    fast_stop_s: float = 30.0
+    immediate_stop_s: float = 5.0
+    kill_s: float = 5.0
+
+
+class Server:
+    """The server of one instance. Nothing here remembers a process: whoever comes later finds it."""
+
+    def __init__(self, place: Place, patience: Patience | None = None) -> None:
+        self.place = place
+        self.layout = Layout(place)
+        self._patience = patience or Patience()
+        self._is_moving = False
+        """Somebody starts or restarts it right now: being down is no crash."""
+
+    def initialise(self) -> None:
+        """Make the data directory unless there is one.
+
+        Raises:
+            GuestFailed: no engine, no space, no permission.
+        """
+        if self.layout.initialised():
+            return
+        engine = self._engine()
+        with self._disk_explained():
+            # The password is on disk before the server that wants it exists: a crash between loses nothing.
+            write_whole(self.layout.admin_file, secrets.token_urlsafe(32))
+            self.layout.make_own(self.layout.log_dir)
+        initialise(self.layout, engine, self._admin_password())
+        LOG.info("data directory made instance_id=%s release=%s", self.place.instance_id, engine.release)
+
+    def start(self) -> None:
+        """Start the server, or adopt the one that runs; return when it takes connections.
+
+        Raises:
+            GuestFailed: it ended, with its reason, or did not come up in time.
+        """
+        if not self.layout.initialised():
+            raise GuestFailed(reason="The database server of this instance has not been set up.")
+        self._is_moving = True
+        try:
+            self._start()
+        finally:
+            self._is_moving = False
+
+    def stop(self) -> None:
+        """Stop the server and leave it stopped; idempotent.
+
+        Raises:
+            GuestFailed: its processes survived even SIGKILL.
+        """
+        with self._disk_explained():
+            self.layout.stopped_file.touch()
+        self._stop()
+
+    def restart(self) -> None:
+        """Stop the server if it runs, start it.
+
+        Raises:
+            GuestFailed: see `start` and `stop`.
+        """
+        self._is_moving = True
+        try:
+            self._stop()
+            self._start()
+        finally:
+            self._is_moving = False
+
+    def status(self) -> ServiceStatus:
+        """Ask the server how it is; never raises for what is wrong with it."""
+        if not self.layout.initialised():
+            return ServiceStatus.NEW
+        if process.find(self.layout) is not None and self._answers():
+            return ServiceStatus.HEALTHY
+        if self._is_moving or self.layout.stopped_file.exists():
+            return ServiceStatus.SHUTDOWN
+        return ServiceStatus.CRASHED if process.find(self.layout) is None else ServiceStatus.UNKNOWN
+
+    def tend(self) -> None:
+        """Cut the log when it grew too large."""
+        self.layout.trim(self.layout.log_file, limit_bytes=_LOG_LIMIT_BYTES)
+
+    @contextmanager
+    def session(self, database: str = MAINTENANCE_DATABASE) -> Iterator[Session]:
+        """Open a session of the administrator; what the server refuses inside becomes a GuestFailed.
+
+        Raises:
+            GuestFailed: the server does not run, does not answer, or refused a statement.
+        """
+        try:
+            session = open_session(self.place, self._admin_password(), database)
+        except psycopg.Error as error:
+            if process.find(self.layout) is None:
+                raise GuestFailed(reason=NOT_RUNNING) from None
+            said = readable(str(error).splitlines()[0], self.place)
+            raise GuestFailed(reason=f"The database server does not take connections: {said}.") from None
+        with explained(self.place), session:
+            yield session
+
+    def _start(self) -> None:
+        child: process.Child | None = None
+        log_size = self.layout.size_of(self.layout.log_file)
+        if process.find(self.layout) is None:
+            self._clear_remains()
+            engine = self._engine()
+            with self._disk_explained():
+                self._write_configuration()
+                child = process.spawn(self.layout, self._command(engine))
+            LOG.info("server started instance_id=%s pid=%d", self.place.instance_id, child.pid)
+        else:
+            LOG.info("server adopted instance_id=%s", self.place.instance_id)
+        try:
+            self._wait_until_it_answers(child, log_size)
+        finally:
+            process.close(child.stderr if child else None)
+        self.layout.stopped_file.unlink(missing_ok=True)
+
+    def _wait_until_it_answers(self, child: process.Child | None, log_size: int) -> None:
+        def settled() -> bool:
+            found = process.find(self.layout)
+            if found is not None:
+                return found.is_ready and self._answers()
+            return child is None or child.poll() is not None
+
+        in_time = process.wait_for(settled, self._patience.start_s)
+        if process.find(self.layout) is None:
+            output = self.layout.read_tail(self.layout.log_file, from_byte=log_size)
+            if child is not None and child.poll() is not None and child.stderr is not None:
+                output = child.stderr.read().decode(errors="replace") + output
+            reason = reason_from(output, self.place)
+            raise GuestFailed(reason=f"The database server did not start: {reason}.")
+        if not in_time:
+            limit = f"{self._patience.start_s:.0f} s"
+            raise GuestFailed(reason=f"The database server did not take connections within {limit}.")
+
+    def _clear_remains(self) -> None:
+        """Bury what a killed postmaster left: children that have not noticed yet, a misleading pid file."""
+        if not process.wait_for(lambda: not process.members(self.layout), self._patience.immediate_stop_s):
+            self._kill()
+        # Its number may belong to somebody else by now; then the server would refuse to start.
+        with self._disk_explained():
+            (self.layout.data_dir / "postmaster.pid").unlink(missing_ok=True)
+
+    def _stop(self) -> None:
+        steps = (
+            (signal.SIGINT, self._patience.fast_stop_s),
+            (signal.SIGQUIT, self._patience.immediate_stop_s),
+        )
+        for signal_number, timeout_s in steps:
+            found = process.find(self.layout)
+            if found is None:
+                break
+            process.send(found.pid, signal_number)
+            process.wait_for(lambda: process.find(self.layout) is None, timeout_s)
+        self._kill()
+
+    def _kill(self) -> None:
+        def gone() -> bool:
+            for pid in process.members(self.layout):
+                process.send(pid, signal.SIGKILL)
+            return not process.members(self.layout)
+
+        if not process.wait_for(gone, self._patience.kill_s):
+            raise GuestFailed(reason="The database server's processes cannot be ended.")
+
+    def _answers(self) -> bool:
+        try:
+            with open_session(self.place, self._admin_password(), MAINTENANCE_DATABASE) as session:
+                session.execute("select 1")
+        except (psycopg.Error, GuestFailed):
+            return False
+        return True
+
+    def _engine(self) -> Engine:
+        engine = locate(self.place.version, self.place.engines)
+        if self.place.uid is None:
+            return engine
+        return replace(engine, bin_dir=reachable(engine.bin_dir, self.place.engines.engines_dir))
+
+    def _write_configuration(self) -> None:
+        place, layout = self.place, self.layout
+        settings = server_settings(version=place.version, ram_mib=place.ram_mib, volume_gib=place.volume_gib)
+        layout.make_own(layout.log_dir)
+        layout.make_conf()
+        layout.write_conf("postgresql.conf", postgresql_conf(settings))
+        layout.write_conf("pg_hba.conf", pg_hba_conf(place.address))
+        layout.write_conf("pg_ident.conf", "")
+
+    def _command(self, engine: Engine) -> list[str]:
+        pinned = pinned_settings(
+            conf_dir=self.layout.conf_dir, address=self.place.address, port=self.place.port
+        )
+        options = [word for name, value in pinned.items() for word in ("-c", f"{name}={value}")]
+        return [engine.tool("postgres"), "-D", str(self.layout.data_dir), *options]
+
+    def _admin_password(self) -> str:
+        try:
+            return self.layout.admin_file.read_text(encoding="utf-8")
+        except OSError as error:
+            raise GuestFailed(reason="The administrator's password of this instance is lost.") from error
+
+    @contextmanager
+    def _disk_explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            said = readable(error.strerror or type(error).__name__, self.place)
+            raise GuestFailed(reason=f"The instance's directory cannot be used: {said}.") from error

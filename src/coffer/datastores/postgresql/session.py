@@ -1,0 +1,90 @@
+"""The agent's own sessions on the server, and what becomes of their errors.
+
+An error of the client library can quote the statement that failed, and a statement can hold what a password
+was made into; so it never travels on, not even as the cause of ours.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, LiteralString
+
+import psycopg
+from psycopg import errors, sql
+
+from coffer.catalogue.errors import GuestFailed
+from coffer.datastores.driver import Place
+from coffer.datastores.postgresql.reasons import readable
+from coffer.datastores.postgresql.rules import ADMIN
+
+Session = psycopg.Connection[tuple[Any, ...]]
+
+_CONNECT_TIMEOUT_S: Final = 5
+_FIRST_WITH_EVENT_TRIGGERS_SWITCH: Final = 17
+_OPTIONS: Final = {
+    # A tenant's objects must not be taken for the server's own by a session of the administrator.
+    "search_path": "pg_catalog,pg_temp",
+    "statement_timeout": "60s",
+    "lock_timeout": "30s",
+    "log_statement": "none",
+    "log_min_error_statement": "panic",
+    "log_min_duration_statement": "-1",
+}
+
+
+def open_session(place: Place, password: str, database: str) -> Session:
+    """Log in as the administrator, every statement a transaction of its own.
+
+    Raises:
+        psycopg.Error: no server, or it does not let us in.
+    """
+    options = dict(_OPTIONS)
+    if int(place.version) >= _FIRST_WITH_EVENT_TRIGGERS_SWITCH:
+        options["event_triggers"] = "off"
+    return psycopg.connect(
+        host=place.address,
+        port=place.port,
+        user=ADMIN,
+        password=password,
+        dbname=database,
+        sslmode="disable",
+        gssencmode="disable",
+        passfile="/dev/null",
+        client_encoding="utf8",
+        connect_timeout=_CONNECT_TIMEOUT_S,
+        application_name="coffer",
+        options=" ".join(f"-c {name}={value}" for name, value in options.items()),
+        autocommit=True,
+    )
+
+
+@contextmanager
+def explained(place: Place) -> Iterator[None]:
+    """Turn what the server refuses into a reason without the statement.
+
+    Raises:
+        GuestFailed: instead of any error of the client library.
+    """
+    try:
+        yield
+    except errors.DiskFull:
+        raise GuestFailed(reason="The database server has no space left.") from None
+    except errors.QueryCanceled:
+        raise GuestFailed(reason="The database server did not do it in time.") from None
+    except psycopg.Error as error:
+        said = error.diag.message_primary or type(error).__name__
+        raise GuestFailed(reason=f"The database server refused: {readable(said, place)}.") from None
+
+
+def run(session: Session, statement: LiteralString, *names: str, **literals: str) -> None:
+    """Execute a statement that takes no parameters; `{}` are identifiers, `{name}` are literals."""
+    session.execute(
+        sql.SQL(statement).format(
+            *(sql.Identifier(name) for name in names),
+            **{key: sql.Literal(value) for key, value in literals.items()},
+        )
+    )
+
+
+def verifier(session: Session, user: str, password: str) -> str:
+    """Return what the server stores instead of a password, so that the password never leaves this process."""
+    return session.pgconn.encrypt_password(password.encode(), user.encode(), b"scram-sha-256").decode()
