@@ -1,6 +1,7 @@
 """Clouds on a scratch directory, and processes that play a server, for the tests of the local cloud."""
 
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -10,8 +11,10 @@ import pytest
 from tests.support.scratch import scratch_dir
 
 from coffer.clouds.cloud import ServerSpec
+from coffer.clouds.local import processes
 from coffer.clouds.local.cloud import LocalCloud
 from coffer.clouds.local.flavors import DEFAULT_FLAVORS
+from coffer.clouds.local.guest_config import GuestConfig
 from coffer.clouds.local.launcher import ProcessLauncher
 from coffer.clouds.local.layout import Layout
 from coffer.clouds.local.settings import LocalSettings
@@ -112,3 +115,35 @@ def cloud(scratch_dir: Path) -> Iterator[LocalCloud]:
 def clear(cloud: LocalCloud) -> None:
     for instance_id in cloud.owned():
         cloud.delete(instance_id)
+
+
+def guest_dir(cloud: LocalCloud, instance_id: str = "i-1") -> Path:
+    return cloud.layout.guest_dir(instance_id)
+
+
+def config_of(cloud: LocalCloud, instance_id: str = "i-1") -> GuestConfig:
+    return GuestConfig.load(guest_dir(cloud, instance_id))
+
+
+def agents_of(cloud: LocalCloud, instance_id: str = "i-1") -> frozenset[processes.Identity]:
+    return processes.naming(str(guest_dir(cloud, instance_id)))
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture
+def tmpfs(scratch_dir: Path) -> Iterator[Path]:
+    """A file system of one MiB."""
+    path = scratch_dir / "disk"
+    path.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m,mode=0711", "tmpfs", str(path)],
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.skip("mounting is not permitted here")
+    yield path
+    subprocess.run(["umount", str(path)], check=True)

@@ -26,7 +26,7 @@ def check(layout: Layout, settings: LocalSettings, *, separate_users: bool, uid_
             f"make {layout.root} writable for the control plane or choose another state directory."
         ) from error
     if separate_users:
-        _check_uids(settings, uid_map)
+        check_uids(settings, uid_map)
         _check_traversable(layout.root)
 
 
@@ -36,8 +36,12 @@ def _check_ports(settings: LocalSettings) -> None:
         raise CloudMisconfigured(f"{ports.start}-{ports.stop - 1} is no range of ports (1 to 65535).")
 
 
-def _check_uids(settings: LocalSettings, uid_map: Path) -> None:
-    """In a container whose user ids are mapped, few numbers may exist; chown to another fails."""
+def check_uids(settings: LocalSettings, uid_map: Path) -> None:
+    """Verify that the user ids exist: a container may map few numbers, and chown to any other fails there.
+
+    Raises:
+        CloudMisconfigured: in words for the operator.
+    """
     uids = settings.uids
     if not uids or uids[0] < 1 or uids[-1] >= 2**31:
         raise CloudMisconfigured(f"{uids.start}-{uids.stop - 1} is no range of user ids for instances.")
