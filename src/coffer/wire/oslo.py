@@ -1,0 +1,189 @@
+"""The adapter to oslo.messaging, the only file that imports it; it takes and gives plain values.
+
+Import it through `coffer.wire.transport.oslo()`, which keeps its cost and its import-time warnings in one
+place.
+"""
+# ruff: noqa: TID251 - this is the one module of coffer that meets oslo.messaging
+
+import contextlib
+import importlib
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import kombu.exceptions
+import oslo_messaging
+from oslo_config import cfg
+from oslo_messaging import dispatcher as oslo_dispatcher
+from oslo_messaging import opts as oslo_messaging_opts
+from oslo_messaging._drivers import common as driver_common
+from oslo_messaging._drivers import impl_rabbit
+from oslo_messaging.rpc import server as oslo_rpc_server
+
+from coffer.wire import memory_broker
+from coffer.wire.delivery import NoReplyError, NotDeliveredError
+
+LOG = logging.getLogger(__name__)
+
+memory_broker.install()
+
+Handler = Callable[[Mapping[str, Any], Mapping[str, Any]], object]
+"""Takes a context and a message, returns the reply."""
+
+_POLL_S = 0.25
+"""How soon an idle listener notices that it is to stop; oslo.messaging's own is up to 5 s."""
+
+_SEND_ERRORS = (
+    oslo_messaging.exceptions.MessagingException,
+    kombu.exceptions.KombuError,
+    kombu.exceptions.OperationalError,
+    driver_common.RPCException,
+    OSError,
+)
+
+
+def register_options(conf: cfg.ConfigOpts, *, exchange: str) -> None:
+    """Register all of oslo.messaging's options, with coffer's defaults.
+
+    Durable queues are the default here, unlike oslo.messaging's: the others lose confirmed messages when the
+    broker restarts. A broker that was used the other way is reported as a mismatch.
+    """
+    for group, options in oslo_messaging_opts.list_opts():
+        conf.register_opts(options, group=group)
+    for feature in ("tracing", "metrics"):
+        # Read at every message, but registered on the global configuration only; older releases lack tracing.
+        with contextlib.suppress(ModuleNotFoundError):
+            module = importlib.import_module(f"oslo_messaging._{feature}.client")
+            name = f"oslo_messaging_{feature}"
+            conf.register_opts(getattr(module, name), group=name)
+    conf.set_default("control_exchange", exchange)
+    conf.set_default("executor_thread_pool_size", 16)
+    conf.set_default("amqp_durable_queues", True, group="oslo_messaging_rabbit")
+
+
+class _Connection(impl_rabbit.Connection):  # type: ignore[misc]  # oslo.messaging is untyped
+    """oslo.messaging's connection, which stops sooner."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._poll_timeout: float = min(self._poll_timeout, _POLL_S)
+
+
+class _Dispatcher(oslo_dispatcher.DispatcherBase):  # type: ignore[misc]  # oslo.messaging is untyped
+    """Hands every message to one handler."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+
+    def dispatch(self, incoming: Any) -> object:
+        """Return the reply to `incoming`."""
+        return self._handler(incoming.ctxt, incoming.message)
+
+
+class Listener:
+    """Receives the messages of a topic, in threads of its own."""
+
+    def __init__(self, server: Any) -> None:
+        """Wrap oslo.messaging's server, which starts once and stops once."""
+        # oslo.messaging's own pool lets idle threads wait for a second before they see that it ends.
+        server._executor_cls = ThreadPoolExecutor  # noqa: SLF001
+        self._server = server
+
+    def start(self) -> None:
+        """Declare the queues and begin to receive.
+
+        Raises:
+            NotDeliveredError: if the broker is not there.
+        """
+        try:
+            self._server.start()
+        except _SEND_ERRORS as error:
+            raise NotDeliveredError(_reason(error)) from error
+
+    def stop(self) -> None:
+        """Receive nothing more; what is being handled goes on."""
+        self._server.stop()
+
+    def wait(self) -> None:
+        """Wait until everything received is handled, then close the connection."""
+        self._server.wait()
+
+
+class Messaging:
+    """One connection pool to one broker (or to the one inside this process)."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        """Use the broker that `transport_url` of `conf` names; connects at the first use."""
+        self._transport = oslo_messaging.get_rpc_transport(conf)
+        self._exchange = conf.control_exchange
+        driver = self._transport._driver  # noqa: SLF001 - no public way to the connection class
+        self._in_memory = str(driver._url.transport).endswith("+memory")  # noqa: SLF001
+        if hasattr(driver, "_connection_pool"):
+            driver._connection_pool.connection_cls = _Connection  # noqa: SLF001
+        self._options = oslo_messaging.TransportOptions(at_least_once=True)
+
+    def send(
+        self,
+        topic: str,
+        server: str | None,
+        context: dict[str, Any],
+        message: dict[str, Any],
+        *,
+        reply_timeout_s: float | None,
+    ) -> object:
+        """Send `message`, and return the reply if `reply_timeout_s` says that one is awaited.
+
+        Raises:
+            NotDeliveredError: if the broker is away, or has no queue for it.
+            NoReplyError: if it was sent, and no reply came in time.
+        """
+        target = oslo_messaging.Target(topic=topic, server=server)
+        self._refuse_unroutable(topic if server is None else f"{topic}.{server}")
+        try:
+            return self._transport._send(  # noqa: SLF001 - what RPCClient calls; it has no public name
+                target,
+                context,
+                message,
+                wait_for_reply=reply_timeout_s is not None or None,
+                timeout=reply_timeout_s,
+                retry=0,
+                transport_options=self._options,
+            )
+        except oslo_messaging.MessagingTimeout as error:
+            raise NoReplyError(f"no reply in {reply_timeout_s} s") from error
+        except oslo_messaging.MessageUndeliverable:
+            # Not chained: the exception holds the message, and that may hold a password.
+            raise NotDeliveredError(f"nobody has a queue for {topic}") from None
+        except _SEND_ERRORS as error:
+            raise NotDeliveredError(_reason(error)) from error
+
+    def listener(self, topic: str, server: str, handler: Handler) -> Listener:
+        """Return a stopped listener whose messages go to `handler`."""
+        target = oslo_messaging.Target(topic=topic, server=server)
+        return Listener(oslo_rpc_server.RPCServer(self._transport, target, _Dispatcher(handler)))
+
+    def declare(self, topic: str, server: str) -> None:
+        """Make the queues of a listener that is still to come, so that what is sent to it waits.
+
+        Raises:
+            NotDeliveredError: if the broker is not there.
+        """
+        target = oslo_messaging.Target(topic=topic, server=server)
+        try:
+            self._transport._listen(target, 1, None).cleanup()  # noqa: SLF001 - as above
+        except _SEND_ERRORS as error:
+            raise NotDeliveredError(_reason(error)) from error
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._transport.cleanup()
+
+    def _refuse_unroutable(self, key: str) -> None:
+        """The in-memory broker has no mandatory flag: it drops what nobody has a queue for."""
+        if self._in_memory and not memory_broker.is_routable(self._exchange, key):
+            raise NotDeliveredError(f"nobody has a queue for {key}")
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:500]
