@@ -1,1 +1,1 @@
-"""Floor 3: carries the outbox to the broker."""
+"""Floor 3: carries the outbox to the broker, in order, confirmed."""
