@@ -128,6 +128,7 @@ def _text(message: dict[str, JSON], key: str) -> str:
 def _time(value: str) -> datetime:
     try:
         read = datetime.fromisoformat(value)
-    except ValueError as error:
+        return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        # OverflowError: the first and the last day of the calendar, in a zone that leads out of it.
         raise MalformedMessage("timestamp is not a time") from error
-    return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)

@@ -1,0 +1,197 @@
+"""The collector's own database: its engine, its two tables, its transactions.
+
+It is never the control plane's database: the collector can run elsewhere, be read by others and be thrown
+away. One of the three files of the collector that know SQLAlchemy (the others are `events` and `queries`).
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+Tx = sa.Connection
+"""An open transaction, as the other files of the collector hand it around."""
+
+KEY_LENGTH = 255
+"""Characters of an indexed column."""
+BUSY_TIMEOUT_S = 30
+_DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
+
+
+class CollectorDatabaseError(Exception):
+    """The collector's database cannot be used; the text has the reason, never values or passwords."""
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """Aware UTC in Python, naive UTC with microseconds in the database, alike on every engine."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """To the database."""
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """From the database."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+def _key(name: str, *, nullable: bool = True) -> sa.Column[str]:
+    return sa.Column(name, sa.String(KEY_LENGTH), nullable=nullable)
+
+
+metadata = sa.MetaData()
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column(
+        "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=True
+    ),
+    _key("message_id", nullable=False),
+    _key("event_type", nullable=False),
+    _key("severity", nullable=False),
+    _key("publisher_id", nullable=False),
+    sa.Column("timestamp", UtcDateTime(), nullable=False),
+    sa.Column("received_at", UtcDateTime(), nullable=False),
+    _key("tenant_id"),
+    _key("request_id"),
+    _key("run_id"),
+    _key("instance_id"),
+    # JSON text in ASCII: no engine's own JSON type takes every string that JSON can spell (NUL, lone
+    # surrogates).
+    sa.Column("payload", sa.Text(), nullable=False),
+    sa.UniqueConstraint("message_id", name="uq_events_message_id"),
+    sa.Index("ix_events_timestamp", "timestamp"),
+    sa.Index("ix_events_tenant_id_timestamp", "tenant_id", "timestamp"),
+    sa.Index("ix_events_request_id", "request_id"),
+    sa.Index("ix_events_run_id", "run_id"),
+    sa.Index("ix_events_event_type_timestamp", "event_type", "timestamp"),
+    # Ids are never used again, so that "after id" stays true for a watcher when old events are deleted.
+    sqlite_autoincrement=True,
+)
+
+dead_letters = sa.Table(
+    "dead_letters",
+    metadata,
+    sa.Column(
+        "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=True
+    ),
+    sa.Column("received_at", UtcDateTime(), nullable=False),
+    sa.Column("reason", sa.Text(), nullable=False),
+    sa.Column("body", sa.LargeBinary(), nullable=False),
+    sqlite_autoincrement=True,
+)
+
+
+class Database:
+    """The engine with its two kinds of transactions."""
+
+    def __init__(self, url: str) -> None:
+        """Open the database at the SQLAlchemy `url`; nothing is connected yet.
+
+        Raises:
+            ValueError: if it is neither SQLite nor PostgreSQL; the URL is not quoted.
+        """
+        parsed = _parsed(url)
+        self._engine = sa.create_engine(parsed, hide_parameters=True, pool_pre_ping=True)
+        if self.dialect == "sqlite":
+            sa.event.listen(self._engine, "do_connect", _make_private)
+            _tame_sqlite(self._engine, read_only=False)
+
+    @classmethod
+    def read_only(cls, path: Path) -> Self:
+        """Open the SQLite file at `path` for readers only, beside whoever writes to it."""
+        address = f"file:{quote(str(path.absolute()))}?mode=ro"
+        database = cls.__new__(cls)
+        database._engine = sa.create_engine(  # noqa: SLF001 - the other constructor of the same class
+            "sqlite://",
+            creator=lambda: sqlite3.connect(address, uri=True, check_same_thread=False),
+            hide_parameters=True,
+            poolclass=sa.pool.QueuePool,
+        )
+        _tame_sqlite(database._engine, read_only=True)  # noqa: SLF001
+        return database
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self._engine.dialect.name
+
+    @contextmanager
+    def writing(self) -> Iterator[Tx]:
+        """One transaction that is committed at the end, or rolled back by an exception."""
+        with (
+            _translated(),
+            self._engine.connect().execution_options(coffer_begin="BEGIN IMMEDIATE") as tx,
+            tx.begin(),
+        ):
+            yield tx
+
+    @contextmanager
+    def reading(self) -> Iterator[Tx]:
+        """One transaction that changes nothing."""
+        with _translated(), self._engine.connect() as tx:
+            yield tx
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+
+def _parsed(url: str) -> sa.URL:
+    try:
+        parsed = sa.make_url(url)
+        kind = parsed.get_backend_name()
+    except (sa.exc.ArgumentError, ValueError):
+        raise ValueError("the URL of the collector's database cannot be read") from None
+    if kind not in _DRIVERS:
+        raise ValueError(f"the collector's database is one of {', '.join(_DRIVERS)}, not {kind}")
+    return parsed.set(drivername=_DRIVERS[kind])
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Let no error of SQLAlchemy out: who uses the collector need not know what it is built on."""
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        raise CollectorDatabaseError(str(error.orig).strip() or type(error.orig).__name__) from error
+    except sa.exc.SQLAlchemyError as error:
+        raise CollectorDatabaseError(type(error).__name__) from error
+
+
+def _make_private(_dialect: object, _record: object, args: list[Any], _options: dict[str, Any]) -> None:
+    """Create the file so that only its owner reads it: events tell tenants' names."""
+    path = Path(args[0])
+    if not path.exists() and path.parent.is_dir():
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+def _tame_sqlite(engine: sa.Engine, *, read_only: bool) -> None:
+    """Durable write-ahead logging, and transactions that begin when we say so (the driver waits)."""
+
+    @sa.event.listens_for(engine, "connect")
+    def _on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000}")
+        if not read_only:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            # A message is acknowledged after the commit, so the commit has to survive a power cut.
+            cursor.execute("PRAGMA synchronous = FULL")
+        cursor.close()
+
+    @sa.event.listens_for(engine, "begin")
+    def _on_begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get("coffer_begin", "BEGIN"))

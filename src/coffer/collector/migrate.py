@@ -1,0 +1,52 @@
+"""Brings the collector's database to the schema that this version needs."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from coffer.collector.database import Database, Tx, metadata
+
+VERSION_TABLE = "collector_version"
+"""Not Alembic's usual name: an operator may keep the collector's tables in a database that has others."""
+
+_ADVISORY_LOCK = 0x636F6C6C656374  # "collect"
+
+
+def upgrade(database: Database) -> None:
+    """Create or upgrade the tables, if needed; two processes may do it at once."""
+    config = _config()
+    with database.writing() as tx:
+        if database.dialect == "postgresql":
+            # SQLite's transaction keeps others out by itself.
+            tx.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
+        config.attributes["connection"] = tx
+        command.upgrade(config, "head")
+
+
+def is_current(database: Database) -> bool:
+    """True when the tables have the schema that this version knows."""
+    with database.reading() as tx:
+        return (
+            _context(tx).get_current_revision() == ScriptDirectory.from_config(_config()).get_current_head()
+        )
+
+
+def differences(database: Database) -> list[object]:
+    """Where the tables are not what the code says of them; empty if they agree."""
+    with database.reading() as tx:
+        return list(compare_metadata(_context(tx), metadata))
+
+
+def _context(tx: Tx) -> MigrationContext:
+    return MigrationContext.configure(tx, opts={"version_table": VERSION_TABLE})
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
