@@ -1,7 +1,7 @@
 """The broker inside one process: kombu's in-memory transport, with waiting instead of polling.
 
 kombu's own looks for messages in a loop, and oslo.messaging sets the pause of that loop to zero: an idle
-process would keep a core busy for each listener. Queues and bindings are kombu's; only how a consumer waits differs.
+process would keep a core busy for each listener. Queues and bindings are kombu's; only the waiting differs.
 """
 # ruff: noqa: TID251 - kombu is the twin of a broker here, met in coffer.wire only
 

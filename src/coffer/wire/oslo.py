@@ -8,6 +8,7 @@ place.
 import contextlib
 import importlib
 import logging
+import ssl
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,12 +18,14 @@ import oslo_messaging
 from oslo_config import cfg
 from oslo_messaging import dispatcher as oslo_dispatcher
 from oslo_messaging import opts as oslo_messaging_opts
+from oslo_messaging._drivers import amqpdriver, impl_rabbit
 from oslo_messaging._drivers import common as driver_common
-from oslo_messaging._drivers import impl_rabbit
 from oslo_messaging.rpc import server as oslo_rpc_server
 
 from coffer.wire import memory_broker
+from coffer.wire.amqp_settings import AmqpHost, AmqpSettings
 from coffer.wire.delivery import NoReplyError, NotDeliveredError
+from coffer.wire.envelope import envelope_of, open_envelope
 
 LOG = logging.getLogger(__name__)
 
@@ -31,6 +34,7 @@ memory_broker.install()
 Handler = Callable[[Mapping[str, Any], Mapping[str, Any]], object]
 """Takes a context and a message, returns the reply."""
 
+_AMQP_PORT = 5672
 _POLL_S = 0.25
 """How soon an idle listener notices that it is to stop; oslo.messaging's own is up to 5 s."""
 
@@ -183,6 +187,102 @@ class Messaging:
         """The in-memory broker has no mandatory flag: it drops what nobody has a queue for."""
         if self._in_memory and not memory_broker.is_routable(self._exchange, key):
             raise NotDeliveredError(f"nobody has a queue for {key}")
+
+
+class Notifications:
+    """Sends sealed notifications through whatever driver the URL names."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        """Use the broker of `[oslo_messaging_notifications] transport_url`, or else of `transport_url`."""
+        self._transport = oslo_messaging.get_notification_transport(conf)
+        driver = self._transport._driver  # noqa: SLF001 - no public way to know
+        self._has_envelopes = isinstance(driver, amqpdriver.AMQPDriverBase)
+
+    def send(self, topic: str, body: bytes) -> None:
+        """Send one, once.
+
+        Raises:
+            NotDeliveredError: if the transport says so.
+        """
+        target = oslo_messaging.Target(topic=topic)
+        context: dict[str, Any] = {}
+        if self._has_envelopes:
+            # Passed off as a message without envelope, the envelope goes out as it was sealed, its ids
+            # included.
+            message, version = envelope_of(body), 1.0
+        else:
+            message, version = open_envelope(body), 2.0
+            for key in [key for key in message if key.startswith("_context_")]:
+                context[key.removeprefix("_context_")] = message.pop(key)
+        try:
+            self._transport._send_notification(target, context, message, version, retry=0)  # noqa: SLF001
+        except _SEND_ERRORS as error:
+            raise NotDeliveredError(_reason(error)) from error
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._transport.cleanup()
+
+
+def is_rabbitmq(conf: cfg.ConfigOpts) -> bool:
+    """True when notifications go to RabbitMQ itself, and not to one of kombu's or oslo.messaging's others."""
+    return _notification_url(conf).transport in {"rabbit", "amqp"}
+
+
+def amqp_settings(conf: cfg.ConfigOpts) -> AmqpSettings:
+    """Return how notifications reach RabbitMQ, with the options that the URL itself may carry."""
+    url = _notification_url(conf)
+    options = driver_common.ConfigOptsProxy(conf, url, "oslo_messaging_rabbit").oslo_messaging_rabbit
+    hosts = [
+        AmqpHost(
+            host=host.hostname or "localhost",
+            port=host.port or _AMQP_PORT,
+            user=host.username or "guest",
+            password=host.password or "guest",
+        )
+        for host in url.hosts or [oslo_messaging.TransportHost()]
+    ]
+    quorum_limits = impl_rabbit.QuorumMemConfig(
+        options.rabbit_quorum_delivery_limit,
+        options.rabbit_quorum_max_memory_length,
+        options.rabbit_quorum_max_memory_bytes,
+    )
+    arguments = impl_rabbit._get_queue_arguments(  # noqa: SLF001 - queues must be declared exactly alike
+        options.rabbit_ha_queues, 0, options.rabbit_quorum_queue, quorum_limits, False
+    )
+    return AmqpSettings(
+        hosts=tuple(hosts),
+        virtual_host=url.virtual_host or "/",
+        exchange=conf.control_exchange,
+        topics=tuple(conf.oslo_messaging_notifications.topics),
+        durable=options.amqp_durable_queues or options.rabbit_quorum_queue,
+        auto_delete=options.amqp_auto_delete,
+        queue_arguments=arguments,
+        tls=_tls(options),
+        login_method=options.rabbit_login_method,
+        heartbeat_s=options.heartbeat_timeout_threshold,
+        timeout_s=conf.publish_timeout_s,
+    )
+
+
+def _notification_url(conf: cfg.ConfigOpts) -> Any:
+    return oslo_messaging.TransportURL.parse(conf, conf.oslo_messaging_notifications.transport_url)
+
+
+def _tls(options: Any) -> dict[str, object] | None:
+    if not options.ssl:
+        return None
+    names = {
+        "keyfile": options.ssl_key_file,
+        "certfile": options.ssl_cert_file,
+        "ca_certs": options.ssl_ca_file,
+    }
+    parameters: dict[str, object] = {name: value for name, value in names.items() if value}
+    if options.ssl_ca_file:
+        parameters["cert_reqs"] = ssl.CERT_REQUIRED
+    if options.ssl_version:
+        parameters["ssl_version"] = impl_rabbit.Connection.validate_ssl_version(options.ssl_version)
+    return parameters
 
 
 def _reason(error: Exception) -> str:

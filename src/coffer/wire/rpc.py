@@ -200,8 +200,10 @@ class RpcServer:
         """
         if self._listener is not None:
             return
-        self._listener = self._transport.listener(self._topic, self._server, self._dispatcher.handle)
-        self._listener.start()
+        listener = self._transport.listener(self._topic, self._server, self._dispatcher.handle)
+        listener.start()
+        # Only now: after a failure the next call tries again, with a new listener.
+        self._listener = listener
 
     def stop(self, timeout_s: float = 10.0) -> bool:
         """Take nothing more, and wait for what is being done; False if it was not finished in `timeout_s`."""

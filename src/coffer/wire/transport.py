@@ -4,10 +4,15 @@ import logging
 import threading
 import types
 import warnings
+from typing import TYPE_CHECKING
 
 from oslo_config import cfg
 
+from coffer.wire.publisher import Publisher
 from coffer.wire.rpc import RpcTransport
+
+if TYPE_CHECKING:
+    from coffer.wire.consumer import Consumer, Handler
 
 _IMPORTING = threading.Lock()
 
@@ -37,4 +42,39 @@ def rpc_transport(conf: cfg.ConfigOpts) -> RpcTransport:
     """
     return RpcTransport(
         oslo().Messaging(conf), topic_prefix=conf.rpc_topic_prefix, send_timeout_s=conf.rpc_cast_timeout_s
+    )
+
+
+def publisher(conf: cfg.ConfigOpts) -> Publisher:
+    """Return the publisher for the broker that `[oslo_messaging_notifications] transport_url` names.
+
+    Without it, that is `transport_url`. RabbitMQ is published to in confirmed batches, all else one by one.
+    """
+    adapter = oslo()
+    if adapter.is_rabbitmq(conf):
+        from coffer.wire.amqp_publisher import AmqpPublisher
+
+        return AmqpPublisher(adapter.amqp_settings(conf))
+    from coffer.wire.oslo_publisher import OsloPublisher
+
+    topics = conf.oslo_messaging_notifications.topics
+    return OsloPublisher(adapter.Notifications(conf), topics=topics, timeout_s=conf.publish_timeout_s)
+
+
+def consumer(conf: cfg.ConfigOpts, handler: "Handler") -> "Consumer":
+    """Return the stopped consumer of notifications, which hands them to `handler`.
+
+    Raises:
+        ValueError: if notifications do not go to RabbitMQ: nothing else has queues of our own.
+    """
+    from coffer.wire.consumer import Consumer
+
+    adapter = oslo()
+    if not adapter.is_rabbitmq(conf):
+        raise ValueError("the collector needs notifications on RabbitMQ (a transport_url rabbit://…)")
+    return Consumer(
+        adapter.amqp_settings(conf),
+        queue=conf.collector_queue,
+        prefetch=conf.collector_prefetch,
+        handler=handler,
     )
