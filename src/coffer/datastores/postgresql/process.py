@@ -91,10 +91,16 @@ def members(layout: Layout) -> list[int]:
     ]
 
 
-def send(pid: int, signal_number: signal.Signals) -> None:
-    """Signal a process that may be gone by now."""
+def send(pid: int, signal_number: signal.Signals, layout: Layout) -> None:
+    """Signal a process of the server, unless it is gone by now, or its number is another's."""
     with suppress(ProcessLookupError):
-        os.kill(pid, signal_number)
+        handle = os.pidfd_open(pid)
+        try:
+            # Only with the handle in hand can the number not pass to somebody else any more.
+            if _works_in(pid, layout):
+                signal.pidfd_send_signal(handle, signal_number)
+        finally:
+            os.close(handle)
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float) -> bool:
@@ -112,7 +118,8 @@ def reap() -> None:
     with _children_lock:
         ended = [pid for pid, child in _children.items() if child.poll() is not None]
         for pid in ended:
-            close(_children.pop(pid).stderr)
+            # Its pipe is the starter's to read and close.
+            del _children[pid]
 
 
 def close(stream: IO[bytes] | None) -> None:

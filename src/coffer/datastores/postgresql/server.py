@@ -191,14 +191,14 @@ class Server:
             found = process.find(self.layout)
             if found is None:
                 break
-            process.send(found.pid, signal_number)
+            process.send(found.pid, signal_number, self.layout)
             process.wait_for(lambda: process.find(self.layout) is None, timeout_s)
         self._kill()
 
     def _kill(self) -> None:
         def gone() -> bool:
             for pid in process.members(self.layout):
-                process.send(pid, signal.SIGKILL)
+                process.send(pid, signal.SIGKILL, self.layout)
             return not process.members(self.layout)
 
         if not process.wait_for(gone, self._patience.kill_s):

@@ -68,7 +68,7 @@ def delete(server: Server, name: str, host: str) -> None:
     """Delete a user: his sessions end, what he owns becomes the administrator's.
 
     Raises:
-        BadRequest (a host), NotFound, GuestFailed: he is as he was, but for what he owned.
+        BadRequest (a host), NotFound, GuestFailed (he is still there, though what he owned may be gone).
     """
     _check_host(host)
     with server.session() as session:
