@@ -1,0 +1,86 @@
+"""How calls reach the driver: what changes the instance goes one at a time, reading does not wait."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
+from coffer.catalogue.errors import GuestFailed
+from coffer.catalogue.states import ServiceStatus
+from coffer.datastores.driver import Driver
+from coffer.guestagent.reporting import Reporter
+from coffer.wire.context import TroveContext
+
+Result = TypeVar("Result")
+
+_PATIENCE_S: Final = 10.0
+"""How long a call whose caller waits for the answer waits for its turn."""
+
+
+class Work:
+    """The driver of one instance, its reporter, and the one lock of all changes."""
+
+    def __init__(self, driver: Driver, reporter: Reporter) -> None:
+        """Call `changed` after every change, once somebody has set it."""
+        self.driver = driver
+        self.changed: Callable[[], None] = lambda: None
+        self._reporter = reporter
+        self._changing = threading.Lock()
+        self._is_preparing = False
+
+    def status(self) -> ServiceStatus:
+        """Say how the server is; while it is being made, it is being made."""
+        return ServiceStatus.BUILDING if self._is_preparing else self.driver.status()
+
+    def in_background(self, ctx: TroveContext, change: Callable[[], None]) -> None:
+        """Make a change that nobody waits for, when it is its turn, and report how the run ended.
+
+        Raises:
+            Exception: whatever the change raised, after it was reported.
+        """
+
+        def in_turn() -> None:
+            with self._changing:
+                change()
+
+        try:
+            self._reporter.run(ctx, in_turn)
+        finally:
+            self.changed()
+
+    def at_once(self, change: Callable[[], Result]) -> Result:
+        """Make a change whose caller waits for the answer.
+
+        Raises:
+            GuestFailed: another change takes too long.
+            CofferError: whatever the change raised.
+        """
+        if not self._changing.acquire(timeout=_PATIENCE_S):
+            raise GuestFailed(reason="The instance is busy with another change.")
+        try:
+            return change()
+        finally:
+            self._changing.release()
+            self.changed()
+
+    @contextmanager
+    def preparing(self) -> Iterator[None]:
+        """Say BUILD for as long as this lasts."""
+        self._is_preparing = True
+        self.changed()
+        try:
+            yield
+        finally:
+            self._is_preparing = False
+
+    def revive(self) -> None:
+        """Bring a server back that ran when its agent, or the machine, went down.
+
+        Raises:
+            CofferError: it does not come up.
+        """
+        with self._changing:
+            down = self.driver.status() in {ServiceStatus.CRASHED, ServiceStatus.UNKNOWN}
+            if self.driver.is_prepared() and down:
+                self.driver.start()
+        self.changed()
