@@ -1,1 +1,1 @@
-"""Floor 3: the REST API."""
+"""Floor 3: HTTP in, runs begun, work handed on, answers in Trove's words."""

@@ -1,0 +1,31 @@
+"""What the API works with; the composition root builds one and gives it to `build_app`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from coffer.api.auth import Authenticator
+from coffer.api.policy import Policy
+from coffer.api.settings import ApiSettings
+from coffer.clouds.cloud import Cloud
+from coffer.datastores.registry import Registry
+from coffer.lifecycle.runs import Lifecycle
+from coffer.store.database import Database
+from coffer.wire.contracts import GuestClient, TaskmanagerClient
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The ports behind the API.
+
+    `guest` gives the client of an instance's guest agent; of `cloud` only the flavors are asked.
+    """
+
+    database: Database
+    lifecycle: Lifecycle
+    taskmanager: TaskmanagerClient
+    guest: Callable[[str], GuestClient]
+    cloud: Cloud
+    datastores: Registry
+    authenticator: Authenticator
+    policy: Policy
+    settings: ApiSettings = field(default_factory=ApiSettings)

@@ -1,0 +1,100 @@
+"""What happens to runs between their beginning and their way to whoever ends them.
+
+A run that the API has begun is either refused by it, or handed on. If the API stumbles in between, leaving
+the block ends as `.error` what is neither, so that nobody waits for the deadline.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+from coffer.api.call import ACCEPTED, Answer, Call
+from coffer.catalogue.errors import CofferError
+from coffer.catalogue.operations import OPERATIONS
+from coffer.lifecycle.runs import Beginning
+from coffer.store.instances import Instance
+from coffer.wire.context import TroveContext
+
+Cast = Callable[[TroveContext], None]
+
+
+class Settling:
+    """The open runs of one call."""
+
+    def __init__(self, call: Call, begun: Beginning) -> None:
+        """Take care of everything that has `begun`."""
+        self._lifecycle = call.services.lifecycle
+        self._contexts = list(begun.contexts)
+        self._open = {_run_id(context) for context in begun.contexts}
+
+    @property
+    def context(self) -> TroveContext:
+        """The context of the only run."""
+        (context,) = self._contexts
+        return context
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        for run_id in self._open:
+            self._lifecycle.fail(run_id, error or CofferError())
+
+    def hand_on(self, context: TroveContext, cast: Cast, *, guest_of: str | None = None) -> None:
+        """Hand one run on; `guest_of` names the instance whose guest may end it.
+
+        Raises:
+            CofferError: if nobody took it; the run has ended as `.error` then.
+        """
+        run_id = _run_id(context)
+        if guest_of is not None:
+            self._lifecycle.hand_over(run_id, guest_of)
+        self._lifecycle.dispatch(context, cast)
+        self._open.discard(run_id)
+
+    def refuse(self, context: TroveContext, error: CofferError) -> None:
+        """End one run as `.error`."""
+        run_id = _run_id(context)
+        self._lifecycle.fail(run_id, error)
+        self._open.discard(run_id)
+
+    def to_guest(self, instance_id: str, jobs: Sequence[CofferError | Cast]) -> Answer:
+        """Refuse or hand on each run, in the order of the items; 202 if at least one was handed on.
+
+        Raises:
+            CofferError: the first refusal, if all were refused.
+        """
+        refusals: list[CofferError] = []
+        for context, job in zip(self._contexts, jobs, strict=True):
+            try:
+                if isinstance(job, CofferError):
+                    raise job
+                self.hand_on(context, job, guest_of=instance_id)
+            except CofferError as error:
+                refusals.append(error)
+                self.refuse(context, error)
+        if len(refusals) == len(jobs):
+            raise refusals[0]
+        return ACCEPTED
+
+
+def begin(
+    call: Call, operation: str, instance: Instance, items: Sequence[Mapping[str, str]] = ({},)
+) -> Settling:
+    """Begin a run for each item of an instance; `items` are traits beyond the instance's id.
+
+    Raises:
+        WrongState: if the instance's state does not allow the operation; the runs have ended as `.error` then.
+    """
+    traits = [{"instance_id": instance.id, **item} for item in items]
+    lifecycle = call.services.lifecycle
+    with lifecycle.begin(call.ctx, OPERATIONS[operation], instance=instance, items=traits) as begun:
+        pass
+    return Settling(call, begun)
+
+
+def _run_id(context: TroveContext) -> str:
+    assert context.notification is not None
+    return context.notification.run_id

@@ -1,0 +1,1 @@
+"""Pure functions from rows to the bodies that Trove's clients read."""
