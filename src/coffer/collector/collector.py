@@ -38,7 +38,11 @@ class Collector:
         self._database = database
         self._clock = clock
 
-    def receive(self, bodies: Sequence[bytes]) -> Receipt:
+    def receive(self, bodies: Sequence[bytes]) -> None:
+        """Store `bodies`; for consumers and publishers, who only need to know that it is done."""
+        self.store(bodies)
+
+    def store(self, bodies: Sequence[bytes]) -> Receipt:
         """Store `bodies` in one transaction; after the return they may be acknowledged.
 
         A body that cannot be read is kept as a dead letter and does not hurt the others. If the database

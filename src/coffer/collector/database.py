@@ -97,31 +97,27 @@ dead_letters = sa.Table(
 class Database:
     """The engine with its two kinds of transactions."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, is_read_only: bool = False) -> None:
         """Open the database at the SQLAlchemy `url`; nothing is connected yet.
 
         Raises:
             ValueError: if it is neither SQLite nor PostgreSQL; the URL is not quoted.
         """
         parsed = _parsed(url)
-        self._engine = sa.create_engine(parsed, hide_parameters=True, pool_pre_ping=True)
+        options: dict[str, Any] = {}
+        if parsed.get_backend_name() == "sqlite" and is_read_only:
+            file = f"file:{quote(parsed.database or '')}?mode=ro"
+            options["creator"] = lambda: sqlite3.connect(file, uri=True, check_same_thread=False)
+        self._engine = sa.create_engine(parsed, hide_parameters=True, pool_pre_ping=True, **options)
         if self.dialect == "sqlite":
-            sa.event.listen(self._engine, "do_connect", _make_private)
-            _tame_sqlite(self._engine, read_only=False)
+            if not is_read_only:
+                sa.event.listen(self._engine, "do_connect", _make_private)
+            _tame_sqlite(self._engine, is_read_only=is_read_only)
 
     @classmethod
-    def read_only(cls, path: Path) -> Self:
-        """Open the SQLite file at `path` for readers only, beside whoever writes to it."""
-        address = f"file:{quote(str(path.absolute()))}?mode=ro"
-        database = cls.__new__(cls)
-        database._engine = sa.create_engine(  # noqa: SLF001 - the other constructor of the same class
-            "sqlite://",
-            creator=lambda: sqlite3.connect(address, uri=True, check_same_thread=False),
-            hide_parameters=True,
-            poolclass=sa.pool.QueuePool,
-        )
-        _tame_sqlite(database._engine, read_only=True)  # noqa: SLF001
-        return database
+    def read_only(cls, url: str) -> Self:
+        """Open the database for a reader, beside whoever writes to it; an SQLite file has to be there."""
+        return cls(url, is_read_only=True)
 
     @property
     def dialect(self) -> str:
@@ -178,7 +174,7 @@ def _make_private(_dialect: object, _record: object, args: list[Any], _options: 
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
 
 
-def _tame_sqlite(engine: sa.Engine, *, read_only: bool) -> None:
+def _tame_sqlite(engine: sa.Engine, *, is_read_only: bool) -> None:
     """Durable write-ahead logging, and transactions that begin when we say so (the driver waits)."""
 
     @sa.event.listens_for(engine, "connect")
@@ -186,7 +182,7 @@ def _tame_sqlite(engine: sa.Engine, *, read_only: bool) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000}")
-        if not read_only:
+        if not is_read_only:
             cursor.execute("PRAGMA journal_mode = WAL")
             # A message is acknowledged after the commit, so the commit has to survive a power cut.
             cursor.execute("PRAGMA synchronous = FULL")

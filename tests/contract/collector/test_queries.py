@@ -18,7 +18,7 @@ def ids(database: Database, **wanted: object) -> list[str]:
 @pytest.fixture
 def filled(collector: Collector, database: Database) -> Database:
     minute = timedelta(minutes=1)
-    collector.receive([
+    collector.store([
         message("m-0"),
         message("m-1", event_type="dbaas.database_create.end", timestamp=HAPPENED + minute),
         message("m-2", event_type="dbaas.database_create.error", timestamp=HAPPENED + 2 * minute),
@@ -76,19 +76,19 @@ def test_an_empty_database_answers_too(database: Database) -> None:
 
 
 def test_many_events_are_read_page_by_page(collector: Collector, database: Database) -> None:
-    collector.receive([message(f"{number}") for number in range(1203)])
+    collector.store([message(f"{number}") for number in range(1203)])
     assert ids(database) == [f"{number}" for number in range(1203)]
 
 
 def test_a_watcher_sees_what_arrives_once_and_in_order(collector: Collector, database: Database) -> None:
-    collector.receive([message("old")])
+    collector.store([message("old")])
     stopping = threading.Event()
     seen: list[str] = []
     names = [f"new-{number}" for number in range(700)]
     events = watch(database, Filter(after_id=1), stopping, poll_s=0.01)
-    collector.receive([message(name) for name in names[:600]])
+    collector.store([message(name) for name in names[:600]])
     seen.extend(next(events).message_id for _ in range(600))
-    collector.receive([message(name) for name in names[600:]])
+    collector.store([message(name) for name in names[600:]])
     seen.extend(next(events).message_id for _ in range(100))
     assert seen == names
     stopping.set()
@@ -96,10 +96,10 @@ def test_a_watcher_sees_what_arrives_once_and_in_order(collector: Collector, dat
 
 
 def test_a_reader_sees_what_a_writer_adds_and_cannot_write(collector: Collector, sqlite_url: str) -> None:
-    reader = Database.read_only(Path(sqlite_url.removeprefix("sqlite:///")))
+    reader = Database.read_only(sqlite_url)
     try:
         assert ids(reader) == []
-        collector.receive([message("m-1")])
+        collector.store([message("m-1")])
         assert ids(reader) == ["m-1"]
         with pytest.raises(CollectorDatabaseError, match="readonly"), reader.writing() as tx:
             tx.exec_driver_sql("DELETE FROM events")
@@ -110,7 +110,7 @@ def test_a_reader_sees_what_a_writer_adds_and_cannot_write(collector: Collector,
 def test_a_file_that_is_no_database_is_said_in_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "collector.db"
     path.write_bytes(b"no database at all" * 100)
-    reader = Database.read_only(path)
+    reader = Database.read_only(f"sqlite:///{path}")
     with pytest.raises(CollectorDatabaseError, match="not a database"):
         ids(reader)
     reader.close()

@@ -31,7 +31,7 @@ def dead(database: Database) -> list[tuple[str, bytes]]:
 def test_an_event_is_stored_with_its_own_time_and_what_identifies_it(
     collector: Collector, database: Database
 ) -> None:
-    collector.receive([message()])
+    collector.store([message()])
     expected = notification()
     assert stored(database) == [
         StoredEvent(
@@ -54,25 +54,25 @@ def test_an_event_is_stored_with_its_own_time_and_what_identifies_it(
 def test_repetitions_are_dropped_in_a_batch_and_between_batches(
     collector: Collector, database: Database
 ) -> None:
-    first = collector.receive([message("a"), message("b"), message("a")])
-    second = collector.receive([message("b"), message("c")])
+    first = collector.store([message("a"), message("b"), message("a")])
+    second = collector.store([message("b"), message("c")])
     assert (first.stored, first.repeated) == (2, 1)
     assert (second.stored, second.repeated) == (1, 1)
     assert [event.message_id for event in stored(database)] == ["a", "b", "c"]
 
 
 def test_ids_that_differ_in_case_only_are_two_events(collector: Collector, database: Database) -> None:
-    collector.receive([message("a"), message("A")])
+    collector.store([message("a"), message("A")])
     assert len(stored(database)) == 2
 
 
 def test_an_empty_batch_is_no_trouble(collector: Collector) -> None:
-    assert collector.receive([]).stored == 0
+    assert collector.store([]).stored == 0
 
 
 def test_what_it_does_not_know_it_ignores_and_keeps(collector: Collector, database: Database) -> None:
     """A newer or older peer: traits more and less, a severity and a type nobody here has heard of."""
-    collector.receive([
+    collector.store([
         message("new", event_type="dbaas.teleport.end", payload={"tenant_id": "t", "warp": [1, {"x": None}]}),
         message("old", payload={}, context={}, severity="critical"),
     ])  # fmt: skip
@@ -84,7 +84,7 @@ def test_what_it_does_not_know_it_ignores_and_keeps(collector: Collector, databa
 def test_the_context_tells_the_tenant_where_the_payload_does_not(
     collector: Collector, database: Database
 ) -> None:
-    collector.receive([message(payload={}, context={"project_id": "acme", "request_id": "req-9"})])
+    collector.store([message(payload={}, context={"project_id": "acme", "request_id": "req-9"})])
     [event] = stored(database)
     assert (event.tenant_id, event.request_id) == ("acme", "req-9")
 
@@ -136,7 +136,7 @@ MALFORMED = {
 def test_what_cannot_be_read_is_kept_and_does_not_hurt_its_neighbours(
     collector: Collector, database: Database, body: bytes
 ) -> None:
-    receipt = collector.receive([message("before"), body, message("after")])
+    receipt = collector.store([message("before"), body, message("after")])
     assert (receipt.stored, receipt.unreadable) == (2, 1)
     assert [event.message_id for event in stored(database)] == ["before", "after"]
     [(reason, kept)] = dead(database)
@@ -145,7 +145,7 @@ def test_what_cannot_be_read_is_kept_and_does_not_hurt_its_neighbours(
 
 
 def test_of_what_is_too_long_the_beginning_is_kept(collector: Collector, database: Database) -> None:
-    collector.receive([message(payload={"a": "x" * LONGEST_BODY})])
+    collector.store([message(payload={"a": "x" * LONGEST_BODY})])
     [(reason, kept)] = dead(database)
     assert "bytes" in reason
     assert len(kept) == LONGEST_BODY
@@ -158,7 +158,7 @@ def test_strange_texts_in_the_facts_are_stored(collector: Collector, database: D
         "dbname": "x'; DROP TABLE events; --\x00\u202e",
     }
     body = envelope(inner(payload=strange))
-    assert collector.receive([body]).stored == 1
+    assert collector.store([body]).stored == 1
     [event] = stored(database)
     assert event.tenant_id is not None
     assert event.tenant_id.startswith("ab")
@@ -186,7 +186,7 @@ facts = st.dictionaries(
     st.lists(st.one_of(st.binary(max_size=80), facts.map(lambda payload: envelope(inner(payload=payload)))))
 )
 def test_no_body_ever_breaks_the_collector(collector: Collector, bodies: list[bytes]) -> None:
-    receipt = collector.receive(bodies)
+    receipt = collector.store(bodies)
     assert receipt.stored + receipt.repeated + receipt.unreadable == len(bodies)
 
 
@@ -197,11 +197,11 @@ def test_a_batch_is_stored_as_a_whole_or_not_at_all(
     with database.writing() as tx:
         tx.exec_driver_sql("ALTER TABLE dead_letters RENAME TO elsewhere")
     with pytest.raises(CollectorDatabaseError):
-        collector.receive([message("a"), b"unreadable"])
+        collector.store([message("a"), b"unreadable"])
     assert stored(database) == []
     with database.writing() as tx:
         tx.exec_driver_sql("ALTER TABLE elsewhere RENAME TO dead_letters")
-    assert collector.receive([message("a"), b"unreadable"]).stored == 1
+    assert collector.store([message("a"), b"unreadable"]).stored == 1
 
 
 def test_two_collectors_on_one_database_store_an_event_once(database: Database) -> None:
@@ -210,7 +210,7 @@ def test_two_collectors_on_one_database_store_an_event_once(database: Database) 
 
     def work() -> None:
         mine = Collector(database, lambda: ARRIVAL)
-        receipts.extend(mine.receive(bodies[start : start + 10]) for start in range(0, 300, 10))
+        receipts.extend(mine.store(bodies[start : start + 10]) for start in range(0, 300, 10))
 
     threads = [threading.Thread(target=work) for _ in range(3)]
     for thread in threads:
