@@ -237,7 +237,7 @@ class Server:
     def _admin_password(self) -> str:
         try:
             return self.layout.admin_file.read_text(encoding="utf-8")
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise GuestFailed(reason="The administrator's password of this instance is lost.") from error
 
     @contextmanager
