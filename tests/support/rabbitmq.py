@@ -107,6 +107,13 @@ class RabbitNode:
         """Let a frozen node go on."""
         os.killpg(self._process().pid, signal.SIGCONT)
 
+    def revive(self) -> None:
+        """Bring the node back from whatever a test did to it."""
+        if self._process().poll() is None:
+            self.thaw()
+        else:
+            self.start()
+
     def control(self, *arguments: str) -> str:
         """Run `rabbitmqctl` and return what it prints; takes most of a second."""
         done = subprocess.run(

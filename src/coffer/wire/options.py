@@ -8,6 +8,7 @@ EXCHANGE = "trove"
 QUIET_LOG_LEVELS = (
     "amqp=WARNING",
     "kombu=WARNING",
+    "kombu.connection=ERROR",
     "oslo_messaging=INFO",
     "oslo.messaging=INFO",
     "stevedore=INFO",

@@ -119,10 +119,13 @@ class Messaging:
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         """Use the broker that `transport_url` of `conf` names; connects at the first use."""
+        if _is_in_memory(oslo_messaging.TransportURL.parse(conf)):
+            # Nothing can break there, and asking for a heartbeat is a warning for each connection.
+            conf.set_default("heartbeat_timeout_threshold", 0, group="oslo_messaging_rabbit")
         self._transport = oslo_messaging.get_rpc_transport(conf)
         self._exchange = conf.control_exchange
         driver = self._transport._driver  # noqa: SLF001 - no public way to the connection class
-        self._in_memory = str(driver._url.transport).endswith("+memory")  # noqa: SLF001
+        self._in_memory = _is_in_memory(driver._url)  # noqa: SLF001
         if hasattr(driver, "_connection_pool"):
             driver._connection_pool.connection_cls = _Connection  # noqa: SLF001
         self._options = oslo_messaging.TransportOptions(at_least_once=True)
@@ -267,6 +270,10 @@ def amqp_settings(conf: cfg.ConfigOpts) -> AmqpSettings:
 
 def _notification_url(conf: cfg.ConfigOpts) -> Any:
     return oslo_messaging.TransportURL.parse(conf, conf.oslo_messaging_notifications.transport_url)
+
+
+def _is_in_memory(url: Any) -> bool:
+    return str(url.transport) == "kombu+memory"
 
 
 def _tls(options: Any) -> dict[str, object] | None:
