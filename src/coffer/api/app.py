@@ -10,7 +10,7 @@ from coffer.api import errors
 from coffer.api.body import body_of
 from coffer.api.call import Answer, Call
 from coffer.api.context import RequestIdentity, identified
-from coffer.api.errors import Application
+from coffer.api.errors import App
 from coffer.api.paging import query_of
 from coffer.api.routes import PROJECT, ROUTES, Route
 from coffer.api.services import Services
@@ -21,12 +21,14 @@ from coffer.api.views.links import Here
 from coffer.catalogue.errors import BadRequest, NotBuilt
 from coffer.wire import json as wire_json
 
+__all__ = ["App", "build_app"]
+
 Responder = Callable[..., None]
 BELOW_PROJECT = re.compile(r"/v1\.0/(?P<project_id>[^/]+)")
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 
 
-def build_app(services: Services) -> Application:
+def build_app(services: Services) -> App:
     """Return the application that serves the whole route table from `services`."""
     app = falcon.App(middleware=[RequestIdentity()], media_type=falcon.MEDIA_JSON)
     app.req_options.strip_url_path_trailing_slash = True

@@ -11,6 +11,7 @@ import falcon
 from coffer.catalogue.errors import CofferError
 from coffer.catalogue.masking import mask_secrets
 from coffer.lifecycle.trace import bounded
+from coffer.store.errors import StoreUnavailable
 from coffer.wire import json as wire_json
 
 LOG = logging.getLogger(__name__)
@@ -40,14 +41,15 @@ SENTENCES = {
 }
 
 
-Application = falcon.App[falcon.Request, falcon.Response]
+App = falcon.App[falcon.Request, falcon.Response]
 
 
-def install(app: Application) -> None:
+def install(app: App) -> None:
     """Let `app` answer every failure in Trove's form."""
     app.add_error_handler(Exception, _unexpected)
     app.add_error_handler(falcon.HTTPError, _http_error)
     app.add_error_handler(CofferError, _coffer_error)
+    app.add_error_handler(StoreUnavailable, _database_away)
 
 
 def _answer(resp: falcon.Response, status: int, title: str, message: str) -> None:
@@ -58,6 +60,14 @@ def _answer(resp: falcon.Response, status: int, title: str, message: str) -> Non
 
 def _coffer_error(_req: falcon.Request, resp: falcon.Response, error: CofferError, _params: object) -> None:
     _answer(resp, error.status, error.title, error.message)
+
+
+def _database_away(
+    req: falcon.Request, resp: falcon.Response, error: StoreUnavailable, _params: object
+) -> None:
+    request_id: str = req.context.request_id
+    LOG.error("request failed request_id=%s method=%s reason=%s", request_id, req.method, error)
+    _answer(resp, 503, TITLES[503], "The control plane cannot reach its database; try again later.")
 
 
 def _http_error(
