@@ -68,7 +68,7 @@ def find(tx: Tx, project_id: str, instance_id: str) -> Instance | None:
 
 
 def page(
-    tx: Tx, project_id: str, *, limit: int, marker: str | None = None, include_clustered: bool = True
+    tx: Tx, project_id: str, limit: int, marker: str | None = None, *, include_clustered: bool = True
 ) -> list[Instance]:
     """Return at most `limit` of the project's instances that are not deleted, the newest first.
 

@@ -25,14 +25,14 @@ def engines(url: URL, pool_size: int) -> Engines:
     """Return a writer with a single connection, and a reader that cannot write.
 
     Raises:
-        ValueError: if the database is in memory: every connection would see another one.
+        ValueError: if the database is in memory (every connection would see another one), or for a bad timeout.
     """
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
         raise ValueError("SQLite needs a file: sqlite:////path/to/coffer.db")
     writer = _engine(url, begin="BEGIN IMMEDIATE", pool_size=1, max_overflow=0)
     reader = _engine(url, begin="BEGIN", pool_size=pool_size, max_overflow=-1)
     event.listen(reader, "connect", _forbid_writing)
-    return Engines(writer=writer, reader=reader, turns=Turns(), turn_timeout_s=BUSY_TIMEOUT_S)
+    return Engines(writer=writer, reader=reader, turns=Turns(), turn_timeout_s=_busy_timeout_s(url))
 
 
 def _engine(url: URL, *, begin: str, pool_size: int, max_overflow: int) -> Engine:
@@ -42,7 +42,7 @@ def _engine(url: URL, *, begin: str, pool_size: int, max_overflow: int) -> Engin
         pool_size=pool_size,
         max_overflow=max_overflow,
         # isolation_level None: the driver begins nothing by itself, `begin` below does.
-        connect_args={"timeout": BUSY_TIMEOUT_S, "isolation_level": None, "check_same_thread": False},
+        connect_args={"timeout": _busy_timeout_s(url), "isolation_level": None, "check_same_thread": False},
     )
 
     def _begin(connection: Connection) -> None:
@@ -52,6 +52,11 @@ def _engine(url: URL, *, begin: str, pool_size: int, max_overflow: int) -> Engin
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def _busy_timeout_s(url: URL) -> float:
+    """Return how long to wait for the writer's place; `?timeout=` of the URL says otherwise."""
+    return float(str(url.query.get("timeout", BUSY_TIMEOUT_S)))
 
 
 def _make_private(_dialect: object, _record: object, args: list[Any], _options: dict[str, Any]) -> None:

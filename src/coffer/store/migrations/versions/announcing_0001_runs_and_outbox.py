@@ -52,8 +52,3 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_outbox"),
         sqlite_autoincrement=True,
     )
-
-
-def downgrade() -> None:
-    op.drop_table("outbox")
-    op.drop_table("runs")

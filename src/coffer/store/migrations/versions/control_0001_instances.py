@@ -65,9 +65,3 @@ def upgrade() -> None:
         sa.Column("expires_at", UtcDateTime, nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_leases"),
     )
-
-
-def downgrade() -> None:
-    op.drop_table("leases")
-    op.drop_table("services")
-    op.drop_table("instances")
