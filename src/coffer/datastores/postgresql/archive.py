@@ -75,7 +75,8 @@ def _once(source: Path, engines_dir: Path, fill: Callable[[Path], None]) -> Path
     if target.is_dir():
         return target
     try:
-        engines_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
+        engines_dir.mkdir(parents=True, exist_ok=True)
+        engines_dir.chmod(0o755)
         draft = Path(tempfile.mkdtemp(prefix=".new-", dir=engines_dir))
         try:
             fill(draft)

@@ -75,7 +75,8 @@ class Layout:
     def make_conf(self) -> None:
         """Make the configuration directory."""
         for path in (self.conf_dir, self.conf_dir / "conf.d"):
-            path.mkdir(mode=0o750, exist_ok=True)
+            path.mkdir(exist_ok=True)
+            path.chmod(0o750)  # by itself, since the umask takes from a mode that is given to mkdir
             self._chown(path, None, self.place.gid)
 
     def write_conf(self, name: str, text: str) -> None:

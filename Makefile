@@ -1,0 +1,49 @@
+# The targets that a person or a machine needs. `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+BIN := .venv/bin
+STATE_DIR ?= .state
+PORT ?= 8779
+T ?= tests
+
+.PHONY: help setup setup-demo demo serve check lint unit test docs bench clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+setup-demo:
+	@scripts/setup.sh demo
+
+setup: ## Install everything that the tests need (apt through root or sudo, where a server is missing)
+	@scripts/setup.sh test
+
+demo: setup-demo ## The main job from end to end: a real PostgreSQL, the real client, every change announced
+	@$(BIN)/python -m demo
+
+serve: setup-demo ## Run everything in one process until Ctrl-C (STATE_DIR=, PORT=)
+	@$(BIN)/coffer standalone --state-dir $(STATE_DIR) --port $(PORT)
+
+lint: setup ## Style, types, the direction of imports, spelling, stale documents
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+	$(BIN)/python -m coffer.derive.check
+
+unit: setup
+	$(BIN)/pytest -q tests/unit tests/architecture
+
+check: lint unit ## The fast proof, under a minute: lint, types, unit and architecture tests
+
+test: check ## Everything (T=path narrows it)
+	$(BIN)/pytest -q $(T) --ignore=tests/unit --ignore=tests/architecture
+
+docs: setup ## Write the derived documents anew
+	$(BIN)/python -m coffer.derive.check --write
+
+bench: setup ## Measure, as ratios against a peer in the same run
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove what setup and the tests made
+	rm -rf .venv .venv-ceilometer .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The main job from end to end, as a story that a person can watch. Run it with `make demo`."""

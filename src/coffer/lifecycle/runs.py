@@ -1,0 +1,365 @@
+"""The only way to begin or end a run.
+
+A run, the state that it moves and the event that announces it are written in one transaction (G1). A run ends by
+compare-and-set in the database, so a second ending is refused whoever tries it (G2).
+"""
+
+import json
+import logging
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from coffer.catalogue.errors import CofferError, Fault, WrongState
+from coffer.catalogue.events import Phase, operation_event
+from coffer.catalogue.operations import OPERATIONS, Operation
+from coffer.catalogue.states import InstanceState
+from coffer.lifecycle.announcer import Announcement, Announcer
+from coffer.lifecycle.emitter import Clock, utcnow
+from coffer.lifecycle.facts import instance_facts
+from coffer.lifecycle.operation_facts import ending_values, start_values
+from coffer.lifecycle.trace import message_of, trace_of
+from coffer.store import instances, runs
+from coffer.store.database import Database, Tx
+from coffer.store.instances import Instance
+from coffer.store.runs import Run
+from coffer.wire.context import Ticket, TroveContext
+
+LOG = logging.getLogger(__name__)
+
+
+class RunNotOpenError(Exception):
+    """The run is unknown, has ended already, or belongs to somebody else: what was to end it has no effect."""
+
+
+@dataclass(slots=True)
+class Beginning:
+    """An open transaction in which runs have begun; one run and one context an item, in the items' order."""
+
+    tx: Tx
+    runs: list[Run]
+    contexts: list[TroveContext]
+
+    @property
+    def run(self) -> Run:
+        """The run of an operation on a single item."""
+        (run,) = self.runs
+        return run
+
+    @property
+    def context(self) -> TroveContext:
+        """The context that carries the single run to whoever must end it."""
+        (context,) = self.contexts
+        return context
+
+
+@dataclass(slots=True)
+class Ending:
+    """An open transaction in which a run has just ended well; `traits` go into its `.end`."""
+
+    tx: Tx
+    run: Run
+    now: datetime
+    traits: dict[str, str | int | float | datetime | None] = field(default_factory=dict)
+    facts: list[Announcement] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How a run failed, in the words of its `.error` event: bounded, masked, ready to publish."""
+
+    code: str
+    fault: Fault
+    message: str
+    exception: str
+
+    @classmethod
+    def of(cls, error: BaseException) -> "Failure":
+        """Describe `error`; what is not a CofferError is our failure and is not quoted."""
+        known = error if isinstance(error, CofferError) else CofferError()
+        return cls(code=known.code, fault=known.fault, message=message_of(error), exception=trace_of(error))
+
+
+class Lifecycle:
+    """Begins and ends runs in the name of one service."""
+
+    def __init__(
+        self,
+        database: Database,
+        announcer: Announcer,
+        *,
+        clock: Clock = utcnow,
+        wake: Callable[[], None] = lambda: None,
+        service_ids: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write to `database`; call `wake` after each commit that left something in the outbox.
+
+        `service_ids` are the notification service ids by datastore.
+        """
+        self.database = database
+        self.announcer = announcer
+        self.clock = clock
+        self._wake = wake
+        self._service_ids = service_ids or {}
+
+    @contextmanager
+    def begin(
+        self,
+        ctx: TroveContext,
+        operation: Operation,
+        *,
+        instance: Instance | None = None,
+        instance_id: str | None = None,
+        items: Sequence[Mapping[str, str | int | None]] = ({},),
+    ) -> Iterator[Beginning]:
+        """Begin one run an item; the body may write in the same transaction.
+
+        `items` are the start's traits. The operation's move is applied to `instance`, or refused. A CofferError
+        from the refusal or from the body undoes what the body wrote, ends every run as `.error` in the same
+        transaction and is raised again after the commit: the call was made, so it is announced.
+
+        Raises:
+            WrongState: if the operation is not allowed in the instance's state.
+            CofferError: whatever the body raised.
+        """
+        subject = instance.id if instance else instance_id
+        refusal: CofferError | None = None
+        with self.database.writing() as tx:
+            now = self.clock()
+            state = _current_state(tx, instance) if instance else None
+            begun = [self._open(tx, ctx, operation, subject, state, item, now) for item in items]
+            contexts = [ctx.with_ticket(Ticket(run_id=run.run_id, operation=operation.name)) for run in begun]
+            try:
+                with self.database.savepoint(tx):
+                    if instance is not None and state is not None:
+                        _move_or_refuse(tx, operation, instance.id, state, now)
+                    yield Beginning(tx=tx, runs=begun, contexts=contexts)
+            except CofferError as error:
+                refusal = error
+                for run in begun:
+                    self._end_as_error(tx, run, Failure.of(error), now, restore=False)
+        self._wake()
+        if refusal is not None:
+            raise refusal
+
+    @contextmanager
+    def ending(self, run_id: str, *, handed_to: str | None = None) -> Iterator[Ending]:
+        """End a run well; the body adds traits, facts and writes to the same transaction.
+
+        An exception from the body undoes everything; the run stays open.
+
+        Raises:
+            RunNotOpenError: if the run has ended, is unknown, or was not handed to the guest `handed_to`.
+        """
+        with self.database.writing() as tx:
+            now = self.clock()
+            run = self._close(tx, run_id, now, handed_to=handed_to)
+            ending = Ending(tx=tx, run=run, now=now)
+            yield ending
+            move = OPERATIONS[run.operation].move
+            if run.instance_id and move and move.during:
+                after = move.end or run.previous_state or InstanceState.ACTIVE
+                instances.move(tx, run.instance_id, {move.during}, after, now)
+                instances.clear_fault(tx, run.instance_id, now)
+            self._announce_ending(tx, run, Phase.END, ending.traits, now)
+            self.announcer.announce(tx, ending.facts, now)
+        LOG.info("run ended run_id=%s operation=%s ending=end", run_id, run.operation)
+        self._wake()
+
+    def succeed(self, run_id: str) -> None:
+        """End a run well, with nothing to add.
+
+        Raises:
+            RunNotOpenError: if there is no such open run.
+        """
+        with self.ending(run_id):
+            pass
+
+    def fail(self, run_id: str, error: BaseException | Failure, *, handed_to: str | None = None) -> bool:
+        """End a run as `.error`; False if it had ended already, is unknown or is another guest's."""
+        failure = error if isinstance(error, Failure) else Failure.of(error)
+        with self.database.writing() as tx:
+            run = runs.get(tx, run_id)
+            if run is None or run.ended_at or (handed_to and run.handed_to != handed_to):
+                return False
+            if not self._end_as_error(tx, run, failure, self.clock(), restore=True):
+                return False
+        LOG.log(
+            logging.INFO if failure.fault is Fault.USER else logging.ERROR,
+            "run ended run_id=%s operation=%s ending=error code=%s request_id=%s",
+            run.run_id,
+            run.operation,
+            failure.code,
+            run.request_id,
+        )
+        self._wake()
+        return True
+
+    def dispatch(self, context: TroveContext, cast: Callable[[TroveContext], None]) -> None:
+        """Hand a begun run on; if nobody takes it, it ends as `.error`.
+
+        Raises:
+            CofferError: what `cast` raised.
+        """
+        try:
+            cast(context)
+        except CofferError as error:
+            if context.notification is not None:
+                self.fail(context.notification.run_id, error)
+            raise
+
+    def claim(self, run_id: str) -> bool:
+        """Take a run for this service; False if it was taken or ended before (a second delivery)."""
+        with self.database.writing() as tx:
+            return runs.claim(tx, run_id, self.announcer.emitter.service_id, self.clock())
+
+    def hand_over(self, run_id: str, instance_id: str) -> None:
+        """Let the guest of `instance_id`, and no other guest, end the run."""
+        with self.database.writing() as tx:
+            runs.hand_over(tx, run_id, instance_id)
+
+    def state_fact(
+        self, ending: Ending, event_type: str, instance: Instance, **values: int | datetime
+    ) -> None:
+        """State a `trove.instance.*` fact in the transaction of the state that it reports."""
+        facts = instance_facts(instance, service_ids=self._service_ids)
+        ending.facts.append(
+            Announcement(
+                event_type=event_type,
+                values={**facts, **values},
+                context=json.loads(ending.run.context or "{}"),
+                run_id=ending.run.run_id,
+            )
+        )
+
+    def _open(
+        self,
+        tx: Tx,
+        ctx: TroveContext,
+        operation: Operation,
+        instance_id: str | None,
+        state: str | None,
+        item: Mapping[str, str | int | None],
+        now: datetime,
+    ) -> Run:
+        assert ctx.project_id is not None, "a run belongs to a project; the API lets nobody in without one"
+        traits = {key: value for key, value in item.items() if value is not None}
+        run = Run(
+            run_id=str(uuid.uuid4()),
+            operation=operation.name,
+            request_id=ctx.request_id,
+            project_id=ctx.project_id,
+            user_id=ctx.user_id,
+            instance_id=instance_id,
+            item=str(traits[operation.item_trait]) if operation.item_trait in traits else None,
+            traits=json.dumps(traits),
+            client_ip=ctx.client_ip,
+            previous_state=state,
+            context=json.dumps(ctx.for_notification()),
+            owner=self.announcer.emitter.service_id,
+            started_at=now,
+            deadline_at=now + timedelta(seconds=operation.deadline_s),
+        )
+        runs.insert(tx, run)
+        values = start_values(run, traits, self.announcer.emitter)
+        self._announce(tx, run, operation, Phase.START, values, now)
+        return run
+
+    def _close(self, tx: Tx, run_id: str, now: datetime, *, handed_to: str | None) -> Run:
+        run = runs.get(tx, run_id)
+        if run is None or run.ended_at is not None:
+            raise RunNotOpenError(f"run {run_id} is not open")
+        if handed_to is not None and run.handed_to != handed_to:
+            raise RunNotOpenError(f"run {run_id} was not handed to instance {handed_to}")
+        if not runs.end(tx, run_id, now, ending=Phase.END):
+            raise RunNotOpenError(f"run {run_id} is not open")
+        return run
+
+    def _end_as_error(self, tx: Tx, run: Run, failure: Failure, now: datetime, *, restore: bool) -> bool:
+        won = runs.end(
+            tx,
+            run.run_id,
+            now,
+            ending=Phase.ERROR,
+            error_code=failure.code,
+            fault=failure.fault,
+            message=failure.message,
+        )
+        if not won:
+            return False
+        if restore and run.instance_id is not None:
+            self._restore(tx, run, failure, now)
+        values = {
+            "message": failure.message,
+            "exception": failure.exception,
+            "error_code": failure.code,
+            "fault": str(failure.fault),
+        }
+        if run.instance_id is not None:
+            values["instance_id"] = run.instance_id
+        self._announce_ending(tx, run, Phase.ERROR, values, now)
+        return True
+
+    def _restore(self, tx: Tx, run: Run, failure: Failure, now: datetime) -> None:
+        """Move the instance out of the state that the failed run held it in."""
+        assert run.instance_id is not None
+        move = OPERATIONS[run.operation].move
+        if move is None or move.during is None:
+            return
+        after = move.error or run.previous_state or InstanceState.ERROR
+        moved = instances.move(tx, run.instance_id, {move.during}, after, now)
+        if moved and failure.fault is Fault.SYSTEM:
+            instances.set_fault(tx, run.instance_id, failure.code, failure.message, now)
+
+    def _announce_ending(
+        self,
+        tx: Tx,
+        run: Run,
+        phase: Phase,
+        values: Mapping[str, str | int | float | datetime | None],
+        now: datetime,
+    ) -> None:
+        full = ending_values(run, values, self.announcer.emitter, now)
+        self._announce(tx, run, OPERATIONS[run.operation], phase, full, now)
+
+    def _announce(
+        self,
+        tx: Tx,
+        run: Run,
+        operation: Operation,
+        phase: Phase,
+        values: Mapping[str, str | int | float | datetime | None],
+        now: datetime,
+    ) -> None:
+        announcement = Announcement(
+            event_type=operation_event(operation, phase).event_type,
+            values=values,
+            context=json.loads(run.context or "{}"),
+            run_id=run.run_id,
+        )
+        self.announcer.announce(tx, [announcement], now)
+
+
+def _current_state(tx: Tx, instance: Instance) -> str:
+    """Return the state as this transaction sees it; what the handler read before may be old."""
+    current = instances.get(tx, instance.id)
+    return current.state if current else InstanceState.DELETED
+
+
+def _move_or_refuse(tx: Tx, operation: Operation, instance_id: str, state: str, now: datetime) -> None:
+    """Apply the operation's move by compare-and-set.
+
+    Raises:
+        WrongState: if the instance is not in an allowed state, or another operation was faster.
+    """
+    move = operation.move
+    if move is None:
+        return
+    refused = state not in move.allowed
+    if not refused and move.during is not None:
+        refused = not instances.move(tx, instance_id, {state}, move.during, now)
+    if refused:
+        allowed = ", ".join(sorted(move.allowed))
+        raise WrongState(id=instance_id, state=state, operation=operation.name, allowed=allowed)

@@ -1,0 +1,76 @@
+"""Guest agents: as threads of a standalone control plane, or one as a process of its own."""
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from coffer.catalogue.errors import CloudFailed, CofferError
+from coffer.clouds.local.guest_config import GuestConfigInvalid
+from coffer.datastores.driver import EngineSettings
+from coffer.datastores.registry import Registry
+from coffer.guestagent.agent import GuestAgent, load_driver
+from coffer.wire.contracts import ConductorClient
+from coffer.wire.rpc import RpcTransport
+
+LOG = logging.getLogger(__name__)
+
+
+def agent(
+    guest_dir: Path,
+    *,
+    rpc: RpcTransport,
+    registry: Registry,
+    engines: EngineSettings,
+    report_interval_s: float,
+) -> GuestAgent:
+    """Return the agent of the instance that lives in `guest_dir`, not started.
+
+    Raises:
+        GuestConfigInvalid: there is no usable `guest.json`.
+        CofferError: nobody here knows its datastore or version.
+    """
+    instance_id, driver = load_driver(guest_dir, registry=registry, engines=engines)
+    return GuestAgent(
+        instance_id=instance_id,
+        driver=driver,
+        conductor=ConductorClient(rpc),
+        transport=rpc,
+        report_interval_s=report_interval_s,
+    )
+
+
+class ThreadLauncher:
+    """The `GuestLauncher` of a single process: each agent is a handful of threads of it."""
+
+    def __init__(self, make: Callable[[Path], GuestAgent]) -> None:
+        """Make agents with `make`."""
+        self._make = make
+        self._agents: dict[str, GuestAgent] = {}
+        self._lock = threading.Lock()
+
+    def launch(self, guest_dir: Path) -> None:
+        """Start the agent of an instance, unless it runs.
+
+        Raises:
+            CloudFailed: it cannot be started; the reason is for the tenant.
+        """
+        with self._lock:
+            if guest_dir.name in self._agents:
+                return
+        try:
+            made = self._make(guest_dir)
+        except (GuestConfigInvalid, CofferError) as error:
+            LOG.error("guest agent cannot start instance_id=%s reason=%s", guest_dir.name, error)  # noqa: TRY400
+            raise CloudFailed(reason="The guest agent of the instance cannot be started.") from error
+        with self._lock:
+            if self._agents.setdefault(guest_dir.name, made) is not made:
+                return
+        made.start()
+
+    def stop(self, instance_id: str) -> None:
+        """Stop the agent, if it runs; its database server lives on."""
+        with self._lock:
+            running = self._agents.pop(instance_id, None)
+        if running is not None:
+            running.stop()

@@ -1,0 +1,153 @@
+"""The parts that several processes are composed of, built from the configuration."""
+
+import threading
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+from wsgiref.types import WSGIApplication
+
+from oslo_config import cfg
+
+from coffer.api.app import build_app
+from coffer.api.auth import NoAuth
+from coffer.api.policy import Policy
+from coffer.api.routes import guards
+from coffer.api.services import Services
+from coffer.api.settings import ApiSettings
+from coffer.catalogue.operations import ServerType
+from coffer.clouds.cloud import Cloud
+from coffer.clouds.local.cloud import LocalCloud
+from coffer.clouds.local.flavors import load_flavors
+from coffer.clouds.local.launcher import GuestLauncher
+from coffer.clouds.local.settings import LocalSettings
+from coffer.conductor.reports import Reports
+from coffer.datastores.driver import EngineSettings
+from coffer.datastores.registry import Registry, discover
+from coffer.lifecycle.announcer import Announcer
+from coffer.lifecycle.emitter import Emitter
+from coffer.lifecycle.presence import Presence
+from coffer.lifecycle.runs import Lifecycle
+from coffer.lifecycle.watchdog import Watchdog
+from coffer.store.database import Database
+from coffer.taskmanager.instances import InstanceTasks
+from coffer.taskmanager.resume import resumer
+from coffer.wire.contracts import CONDUCTOR, TASKMANAGER, GuestClient, TaskmanagerClient
+from coffer.wire.rpc import RpcServer, RpcTransport
+
+
+class Part(Protocol):
+    """Something that runs beside the rest of a process."""
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+
+    def stop(self) -> object:
+        """End, and wait until it has ended."""
+
+
+@dataclass(slots=True)
+class Site:
+    """What the services of one process share.
+
+    `wake` is set after each commit that left events in the outbox; a relay in the same process waits for it.
+    `port` is where this process listens, 0 if nowhere.
+    """
+
+    conf: cfg.ConfigOpts
+    database: Database
+    rpc: RpcTransport
+    root: Path
+    port: int = 0
+    wake: threading.Event = field(default_factory=threading.Event)
+
+    def lifecycle(self, server_type: ServerType) -> Lifecycle:
+        """Return the lifecycle of a service of this process, with an identity of its own."""
+        emitter = Emitter(
+            server_type=server_type,
+            host=self.conf.host,
+            server_ip=f"{self.conf.my_ip}:{self.port}",
+            service_id=str(uuid.uuid4()),
+        )
+        return Lifecycle(
+            self.database,
+            Announcer(emitter),
+            wake=self.wake.set,
+            service_ids=self.conf.notification_service_id,
+        )
+
+    def presence(self, lifecycle: Lifecycle, kind: str) -> Presence:
+        """Return the sign of life of a service."""
+        return Presence(self.database, lifecycle.announcer.emitter, kind=kind)
+
+    def guest(self, instance_id: str) -> GuestClient:
+        """Return the client of an instance's guest agent."""
+        return GuestClient(self.rpc, instance_id)
+
+    def engines(self) -> EngineSettings:
+        """Return where this machine has its database servers."""
+        return self.engines_of(self.conf, self.root)
+
+    @staticmethod
+    def engines_of(conf: cfg.ConfigOpts, root: Path) -> EngineSettings:
+        """Return the same, for a process that has no database."""
+        return EngineSettings(
+            engines_dir=root / "engines",
+            bin_dirs=tuple(Path(each) for each in conf.engines.bin_dirs),
+            initialising_account=conf.engines.initialising_account,
+        )
+
+    def datastores(self) -> Registry:
+        """Return the datastores whose engines are on this machine."""
+        return discover().offered(self.engines())
+
+    def cloud(self, launcher: GuestLauncher) -> LocalCloud:
+        """Return the local cloud, its guests started by `launcher`."""
+        local = self.conf.local_cloud
+        settings = LocalSettings(
+            address=local.address,
+            ports=range(local.first_port, local.last_port + 1),
+            min_free_gib=local.min_free_gib,
+        )
+        flavors = load_flavors(Path(local.flavors_file) if local.flavors_file else None)
+        return LocalCloud(self.root, flavors, launcher, settings)
+
+    def application(self, lifecycle: Lifecycle, cloud: Cloud, datastores: Registry) -> WSGIApplication:
+        """Return the REST API."""
+        conf = self.conf
+        return build_app(
+            Services(
+                database=self.database,
+                lifecycle=lifecycle,
+                taskmanager=TaskmanagerClient(self.rpc),
+                guest=self.guest,
+                cloud=cloud,
+                datastores=datastores,
+                authenticator=NoAuth(),
+                policy=Policy(guards()),
+                settings=ApiSettings(
+                    region=conf.region,
+                    default_datastore=conf.default_datastore,
+                    max_volume_gib=conf.max_accepted_volume_size,
+                    heartbeat_expiry_s=conf.agent_heartbeat_expiry,
+                ),
+            )
+        )
+
+    def conductor(self, lifecycle: Lifecycle) -> RpcServer:
+        """Return the guests' door, closed."""
+        return CONDUCTOR.server(self.rpc, server=self.conf.host, endpoint=Reports(lifecycle))
+
+    def taskmanager(self, lifecycle: Lifecycle, cloud: Cloud) -> RpcServer:
+        """Return the server of the tasks, not started."""
+        tasks = InstanceTasks(lifecycle, cloud, self.guest)
+        return TASKMANAGER.server(self.rpc, server=self.conf.host, endpoint=tasks)
+
+    def watchdog(self, lifecycle: Lifecycle) -> Watchdog:
+        """Return the watchdog, not started."""
+        return Watchdog(
+            lifecycle,
+            resume=resumer(TaskmanagerClient(self.rpc)),
+            interval_s=self.conf.watchdog_interval,
+            service_down_s=self.conf.service_down_time,
+        )

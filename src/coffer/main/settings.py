@@ -1,0 +1,158 @@
+"""Every option of coffer's own, and how a process reads them. Nothing else in coffer reads configuration."""
+
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from oslo_config import cfg
+from oslo_log import log
+
+from coffer.wire import options as messaging
+
+NOTIFICATION_SERVICE_IDS = {
+    "postgresql": "ac277e0d-4f21-40aa-b347-1ea31e571720",
+    "mysql": "7a4f82cc-10d2-4bc6-aadc-d9aacc2a3cb5",
+    "valkey": "b216ffc5-1947-456c-a4cf-70f94c05f7d0",
+}
+"""Trove's ids of the same engines (MariaDB's for `mysql`, Redis's for `valkey`), which consumers know."""
+
+DEFAULT = (
+    cfg.HostAddressOpt(
+        "my_ip", default="127.0.0.1", help="The address that `server_ip` of our events names."
+    ),
+    cfg.StrOpt("host", default=socket.gethostname(), help="The name of this machine in `publisher_id`."),
+    cfg.StrOpt("region", default="RegionOne", help="The OpenStack region, in the API and in status facts."),
+    cfg.StrOpt(
+        "auth_strategy",
+        default="noauth",
+        choices=["noauth"],
+        help="How callers are known. `noauth` believes everybody on the loopback, and serves nobody else.",
+    ),
+    cfg.FloatOpt("report_interval", default=10.0, min=0.1, help="Seconds between a guest's signs of life."),
+    cfg.FloatOpt(
+        "agent_heartbeat_expiry",
+        default=90.0,
+        min=1.0,
+        help="Seconds after which a silent guest is shown as such.",
+    ),
+    cfg.FloatOpt(
+        "service_down_time",
+        default=60.0,
+        min=1.0,
+        help="Seconds after which a silent service counts as dead.",
+    ),
+    cfg.FloatOpt("watchdog_interval", default=5.0, min=0.1, help="Seconds between looks for lost runs."),
+    cfg.StrOpt("default_datastore", help="The datastore of a create call that names none."),
+    cfg.IntOpt("max_accepted_volume_size", default=1024, min=1, help="The largest volume, in GiB."),
+    cfg.DictOpt(
+        "notification_service_id",
+        default=NOTIFICATION_SERVICE_IDS,
+        help="The trait `service_id` of status facts, by datastore.",
+    ),
+)
+
+DATABASE = (
+    cfg.StrOpt(
+        "connection",
+        secret=True,
+        help="SQLAlchemy URL of the control plane's database. Standalone: a file in the state directory.",
+    ),
+)
+
+COLLECTOR = (
+    cfg.StrOpt(
+        "connection",
+        secret=True,
+        help="SQLAlchemy URL of the collector's own database. Standalone: a file in the state directory.",
+    ),
+)
+
+API = (
+    cfg.HostAddressOpt("bind_host", default="127.0.0.1", help="Where `coffer api` listens."),
+    cfg.PortOpt("bind_port", default=8779, help="The port on which `coffer api` listens."),
+    cfg.IntOpt("workers", default=1, min=1, help="Processes of `coffer api`."),
+    cfg.IntOpt("threads", default=8, min=1, help="Calls that one process serves at a time."),
+)
+
+LOCAL_CLOUD = (
+    cfg.StrOpt("root", help="Where instances live. Standalone: the state directory."),
+    cfg.StrOpt("flavors_file", help="A TOML file with the flavors on offer, in place of the built-in table."),
+    cfg.StrOpt("address", default="127.0.0.1", help="Where the database servers listen."),
+    cfg.PortOpt("first_port", default=20000, help="The first port for database servers."),
+    cfg.PortOpt("last_port", default=29999, help="The last port for database servers."),
+    cfg.FloatOpt(
+        "min_free_gib", default=1.0, min=0, help="Disk space that must stay free, or nothing is made."
+    ),
+)
+
+ENGINES = (
+    cfg.ListOpt(
+        "bin_dirs",
+        default=[],
+        help="Directories with server programs, searched before the embedded ones (/usr/lib/postgresql/15/bin).",
+    ),
+    cfg.StrOpt(
+        "initialising_account", default="nobody", help="The account that writes a server's first files."
+    ),
+)
+
+GROUPS: tuple[tuple[str | None, Sequence[cfg.Opt]], ...] = (
+    (None, DEFAULT),
+    ("database", DATABASE),
+    ("collector", COLLECTOR),
+    ("api", API),
+    ("local_cloud", LOCAL_CLOUD),
+    ("engines", ENGINES),
+)
+
+
+class SettingsError(Exception):
+    """The configuration cannot be used; a sentence for the operator."""
+
+
+def load(config_files: Sequence[Path], *, defaults: dict[str, Any] | None = None) -> cfg.ConfigOpts:
+    """Read `config_files`, later ones win; `defaults` are this process's own for options of the group DEFAULT.
+
+    Raises:
+        SettingsError: if a file cannot be read or a value does not fit.
+    """
+    conf = cfg.ConfigOpts()
+    log.register_options(conf)
+    log.set_defaults(default_log_levels=[*log.get_default_log_levels(), *messaging.QUIET_LOG_LEVELS])
+    messaging.register(conf)
+    for group, options in GROUPS:
+        conf.register_opts(options, group=group)
+    for name, value in (defaults or {}).items():
+        conf.set_default(name, value)
+    try:
+        conf(
+            [],
+            project="coffer",
+            default_config_files=[str(path) for path in config_files],
+            default_config_dirs=[],
+        )
+    except cfg.Error as error:
+        raise SettingsError(str(error)) from error
+    return conf
+
+
+def database_url(config_files: Sequence[Path]) -> str:
+    """Return the URL of the control plane's database.
+
+    Raises:
+        SettingsError: if the files do not name one.
+    """
+    return required(load(config_files), "database", "connection")
+
+
+def required(conf: cfg.ConfigOpts, group: str, name: str) -> str:
+    """Return an option that a separate service cannot do without.
+
+    Raises:
+        SettingsError: if it is not set.
+    """
+    value = conf[group][name]
+    if not value:
+        raise SettingsError(f"the option {name} of the group [{group}] must be set in a --config-file")
+    return str(value)

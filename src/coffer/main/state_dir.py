@@ -1,0 +1,51 @@
+"""The directory in which a standalone control plane keeps everything, and the lock on it."""
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+ENDPOINT = "endpoint.json"
+LOCK = "standalone.lock"
+
+
+class StateDirError(Exception):
+    """The directory cannot be used; a sentence for the operator."""
+
+
+@contextlib.contextmanager
+def held(state_dir: Path) -> Iterator[Path]:
+    """Make the directory if need be and hold it against a second control plane.
+
+    A new directory can be passed through by the database servers' users, and its files are closed to them.
+
+    Raises:
+        StateDirError: if it cannot be made or written, or another control plane has it.
+    """
+    os.umask(0o077)
+    state_dir = state_dir.absolute()
+    try:
+        if not state_dir.exists():
+            state_dir.mkdir(parents=True)
+            state_dir.chmod(0o711)
+        lock = (state_dir / LOCK).open("a+")
+    except OSError as error:
+        raise StateDirError(f"the state directory {state_dir} cannot be used: {error.strerror}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StateDirError(f"another coffer runs on {state_dir}") from error
+        try:
+            yield state_dir
+        finally:
+            (state_dir / ENDPOINT).unlink(missing_ok=True)
+
+
+def publish_endpoint(state_dir: Path, url: str) -> None:
+    """Write where we listen, for scripts: whole or not at all."""
+    draft = state_dir / f".{ENDPOINT}.new"
+    draft.write_text(json.dumps({"url": url, "pid": os.getpid()}) + "\n")
+    draft.replace(state_dir / ENDPOINT)

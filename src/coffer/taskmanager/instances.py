@@ -1,0 +1,100 @@
+"""Tasks of instances: what takes the cloud and the guest time."""
+
+from collections.abc import Callable, Sequence
+
+from coffer.catalogue.errors import CloudFailed, NotFound
+from coffer.clouds.cloud import Cloud, Flavor, ServerSpec
+from coffer.lifecycle.runs import Lifecycle
+from coffer.store import instances
+from coffer.store.instances import Instance
+from coffer.taskmanager.tasks import Outcome, runs
+from coffer.wire.context import TroveContext
+from coffer.wire.contracts import GuestClient
+from coffer.wire.json import JSON
+
+Guest = Callable[[str], GuestClient]
+"""Gives the client of the guest agent of an instance id."""
+
+
+class InstanceTasks:
+    """Creates, restarts and deletes instances."""
+
+    def __init__(self, lifecycle: Lifecycle, cloud: Cloud, guest: Guest) -> None:
+        """Work on `cloud` and through `guest`."""
+        self.lifecycle = lifecycle
+        self._cloud = cloud
+        self._guest = guest
+
+    @runs
+    def create_instance(
+        self,
+        ctx: TroveContext,
+        *,
+        instance_id: str,
+        databases: Sequence[dict[str, JSON]],
+        users: Sequence[dict[str, JSON]],
+    ) -> Outcome:
+        """Make the server, then let the guest prepare the database server in it and end the run."""
+        assert ctx.notification is not None
+        instance = self._instance(instance_id)
+        server = self._cloud.create(_spec(instance, self._flavor(instance)))
+        database = self.lifecycle.database
+        with database.writing() as tx:
+            instances.update(
+                tx,
+                instance_id,
+                self.lifecycle.clock(),
+                server_id=server.server_id,
+                volume_id=server.volume_id,
+                host=server.address,
+                port=server.port,
+            )
+        self.lifecycle.hand_over(ctx.notification.run_id, instance_id)
+        self._guest(instance_id).prepare(ctx, databases=list(databases), users=list(users))
+        return Outcome.HANDED_OVER
+
+    @runs
+    def restart_instance(self, ctx: TroveContext, *, instance_id: str) -> Outcome:
+        """Restart the database server and wait until it serves again."""
+        assert ctx.notification is not None
+        self._guest(instance_id).restart(ctx)
+        self.lifecycle.succeed(ctx.notification.run_id)
+        return Outcome.ENDED
+
+    @runs
+    def delete_instance(self, ctx: TroveContext, *, instance_id: str) -> Outcome:
+        """Remove everything of the instance, then say that it is gone. May be done twice."""
+        assert ctx.notification is not None
+        self._cloud.delete(instance_id)
+        with self.lifecycle.ending(ctx.notification.run_id) as ending:
+            instances.update(ending.tx, instance_id, ending.now, deleted_at=ending.now, state="DELETED")
+            gone = instances.get(ending.tx, instance_id)
+            if gone is not None and gone.launched_at is not None:
+                # What was never launched was never billed, so it has no end of its bill either.
+                self.lifecycle.state_fact(ending, "trove.instance.delete", gone)
+        return Outcome.ENDED
+
+    def _instance(self, instance_id: str) -> Instance:
+        with self.lifecycle.database.reading() as tx:
+            instance = instances.get(tx, instance_id)
+        if instance is None:
+            raise NotFound(resource="Instance", id=instance_id)
+        return instance
+
+    def _flavor(self, instance: Instance) -> Flavor:
+        for flavor in self._cloud.flavors():
+            if flavor.id == instance.flavor_id:
+                return flavor
+        raise CloudFailed(reason=f"Flavor {instance.flavor_id} is no longer offered.")
+
+
+def _spec(instance: Instance, flavor: Flavor) -> ServerSpec:
+    return ServerSpec(
+        instance_id=instance.id,
+        name=instance.name,
+        datastore=instance.datastore,
+        datastore_version=instance.datastore_version,
+        flavor=flavor,
+        volume_gib=instance.volume_gib,
+        availability_zone=instance.availability_zone,
+    )

@@ -1,0 +1,37 @@
+"""Makes the cloud agree with the database: nothing runs and nothing lies on disk that nobody owns."""
+
+import logging
+
+from coffer.catalogue.errors import CofferError
+from coffer.clouds.cloud import Cloud
+from coffer.store import instances
+from coffer.store.database import Database
+
+LOG = logging.getLogger(__name__)
+
+
+def reconcile(database: Database, cloud: Cloud) -> None:
+    """Start the guests of live instances, remove what is left of deleted ones. Done when a taskmanager starts.
+
+    An instance whose row is there is owned, broken or not: its tenant can still delete it. What the database has
+    never heard of is not touched: perhaps it is the database that was lost, and the data is all that is left.
+    """
+    # The cloud is asked first: an instance that begins between the two questions is then in the second answer.
+    found = cloud.owned()
+    with database.reading() as tx:
+        known = {instance_id: instances.get(tx, instance_id) for instance_id in found}
+    living = [instance_id for instance_id, row in known.items() if row and row.deleted_at is None]
+    for instance_id, row in sorted(known.items()):
+        if row is None:
+            LOG.error("the cloud has an instance that the database does not know instance_id=%s", instance_id)
+        elif row.deleted_at is not None:
+            _remove(cloud, instance_id)
+    cloud.start_guests(sorted(living))
+
+
+def _remove(cloud: Cloud, instance_id: str) -> None:
+    LOG.warning("removing what is left of a deleted instance instance_id=%s", instance_id)
+    try:
+        cloud.delete(instance_id)
+    except CofferError as error:
+        LOG.warning("something is still left instance_id=%s reason=%s", instance_id, error)
