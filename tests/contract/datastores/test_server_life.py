@@ -154,6 +154,8 @@ def test_a_frozen_server_is_not_healthy_and_can_be_stopped(new_driver: NewDriver
     driver.stop()
     assert process.members(Layout(place)) == []
     assert driver.status() is ServiceStatus.SHUTDOWN
+    driver.start()
+    assert driver.status() is ServiceStatus.HEALTHY
 
 
 def test_a_pid_file_that_names_a_stranger_neither_misleads_nor_kills(new_driver: NewDriver) -> None:
