@@ -76,6 +76,8 @@ class Presence:
         while not self._stop.wait(self._interval_s):
             try:
                 with self._database.writing() as tx:
-                    services.beat(tx, self._emitter.service_id, self._clock())
+                    known = services.beat(tx, self._emitter.service_id, self._clock())
+                if not known:  # we were silent for so long that the watchdog signed us off
+                    self._register()
             except StoreUnavailable as error:
                 LOG.warning("no sign of life could be written service=%s reason=%s", self._kind, error)
