@@ -120,7 +120,8 @@ def _carry_events(directory: Path, site: Site, cleanup: contextlib.ExitStack) ->
         _started(cleanup, transport.consumer(conf, collector.receive))
     else:
         publisher = LocalPublisher([collector.receive])
-    holder = f"relay.{conf.host}.{uuid.uuid4().hex[:8]}"
+    # The same name at every start: whoever held the lease under it is dead, so there is no need to wait for its end.
+    holder = f"relay.{conf.host}.{directory}"
     _started(cleanup, Relay(site.database, publisher, holder, utcnow, wake=site.wake))
 
 
