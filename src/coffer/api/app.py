@@ -25,6 +25,7 @@ __all__ = ["App", "build_app"]
 
 Responder = Callable[..., None]
 BELOW_PROJECT = re.compile(r"/v1\.0/(?P<project_id>[^/]+)")
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -50,6 +51,11 @@ def _responders(services: Services) -> dict[str, dict[str, Responder]]:
     for (path, method), choices in routes.items():
         by_path[path][method] = _responder(services, choices)
     for missing in missing_calls():
+        if missing.path not in by_path:
+            # Nothing is served there: the other methods are not wrong, they are missing as well.
+            by_path[missing.path] = {
+                method: _refusal(services, sentence_of(method, missing.path)) for method in METHODS
+            }
         by_path[missing.path][missing.method] = _refusal(services, missing.what)
     return by_path
 

@@ -56,9 +56,12 @@ class NoAuth:
 
 def _is_loopback(address: str) -> bool:
     try:
-        return ipaddress.ip_address(address.strip("[]")).is_loopback
+        parsed = ipaddress.ip_address(address.strip("[]"))
     except ValueError:
         return False
+    # A socket that listens for both families shows IPv4 callers in IPv6's form.
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return (mapped or parsed).is_loopback
 
 
 def _names_loopback(host: str) -> bool:

@@ -25,7 +25,7 @@ class Settling:
         """Take care of everything that has `begun`."""
         self._lifecycle = call.services.lifecycle
         self._contexts = list(begun.contexts)
-        self._open = {_run_id(context) for context in begun.contexts}
+        self._open = [_run_id(context) for context in begun.contexts]
 
     @property
     def context(self) -> TroveContext:
@@ -52,13 +52,17 @@ class Settling:
         if guest_of is not None:
             self._lifecycle.hand_over(run_id, guest_of)
         self._lifecycle.dispatch(context, cast)
-        self._open.discard(run_id)
+        self._settled(run_id)
 
     def refuse(self, context: TroveContext, error: CofferError) -> None:
         """End one run as `.error`."""
         run_id = _run_id(context)
         self._lifecycle.fail(run_id, error)
-        self._open.discard(run_id)
+        self._settled(run_id)
+
+    def _settled(self, run_id: str) -> None:
+        if run_id in self._open:
+            self._open.remove(run_id)
 
     def to_guest(self, instance_id: str, jobs: Sequence[CofferError | Cast]) -> Answer:
         """Refuse or hand on each run, in the order of the items; 202 if at least one was handed on.
