@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.sql import Insert
 
 from coffer.collector.database import Tx, dead_letters, events
 from coffer.wire.json import JSON
@@ -45,8 +44,10 @@ def insert(tx: Tx, new: Collection[StoredEvent]) -> int:
     """Store those of `new` whose message_id is not there yet; return how many these were."""
     if not new:
         return 0
-    # The driver adds up the rows of the whole batch; those that were there already count as none.
-    return tx.execute(_insert_or_ignore(tx), [_row(event) for event in new]).rowcount
+    kind = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
+    # RETURNING and not the row count, which not every driver knows for a whole batch.
+    statement = kind(events).on_conflict_do_nothing().returning(events.c.id)
+    return len(tx.execute(statement, [_row(event) for event in new]).all())
 
 
 def insert_dead_letters(tx: Tx, letters: Collection[DeadLetter], received_at: datetime) -> None:
@@ -70,8 +71,3 @@ def _row(event: StoredEvent) -> dict[str, Any]:
         "instance_id": event.instance_id,
         "payload": json.dumps(event.payload, ensure_ascii=True),
     }
-
-
-def _insert_or_ignore(tx: Tx) -> Insert:
-    kind = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
-    return kind(events).on_conflict_do_nothing().inline()

@@ -1,5 +1,8 @@
 """Brings the collector's database to the schema that this version needs."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
@@ -19,12 +22,27 @@ _ADVISORY_LOCK = 0x636F6C6C656374  # "collect"
 def upgrade(database: Database) -> None:
     """Create or upgrade the tables, if needed; two processes may do it at once."""
     config = _config()
-    with database.writing() as tx:
+    with _quiet(), database.writing() as tx:
         if database.dialect == "postgresql":
             # SQLite's transaction keeps others out by itself.
             tx.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
         config.attributes["connection"] = tx
         command.upgrade(config, "head")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Alembic's running commentary out of the log of a service that merely starts."""
+    logger = logging.getLogger("alembic.runtime.migration")
+    logger.addFilter(_is_serious)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_serious)
+
+
+def _is_serious(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING
 
 
 def is_current(database: Database) -> bool:

@@ -3,7 +3,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.support.messages import HAPPENED, message
+from tests.support.messages import ARRIVAL, HAPPENED, message
 
 from coffer.collector.collector import Collector
 from coffer.collector.database import CollectorDatabaseError, Database
@@ -95,16 +95,17 @@ def test_a_watcher_sees_what_arrives_once_and_in_order(collector: Collector, dat
     assert list(events) == []
 
 
-def test_a_reader_sees_what_a_writer_adds_and_cannot_write(collector: Collector, sqlite_url: str) -> None:
-    reader = Database.read_only(sqlite_url)
+def test_a_reader_sees_what_a_writer_adds_and_cannot_write(file_url: str) -> None:
+    writer, reader = Database(file_url), Database.read_only(file_url)
     try:
         assert ids(reader) == []
-        collector.store([message("m-1")])
+        Collector(writer, lambda: ARRIVAL).store([message("m-1")])
         assert ids(reader) == ["m-1"]
         with pytest.raises(CollectorDatabaseError, match="readonly"), reader.writing() as tx:
             tx.exec_driver_sql("DELETE FROM events")
     finally:
         reader.close()
+        writer.close()
 
 
 def test_a_file_that_is_no_database_is_said_in_a_sentence(tmp_path: Path) -> None:

@@ -221,8 +221,8 @@ def test_two_collectors_on_one_database_store_an_event_once(database: Database) 
     assert len(stored(database)) == 300
 
 
-def test_the_file_is_its_owners_alone(database: Database, sqlite_url: str) -> None:
-    path = Path(sqlite_url.removeprefix("sqlite:///"))
+def test_the_file_is_its_owners_alone(file_url: str) -> None:
+    path = Path(file_url.removeprefix("sqlite:///"))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
@@ -232,11 +232,11 @@ def test_the_schema_is_made_once_and_known_as_current(database: Database) -> Non
     assert migrate.is_current(database)
 
 
-def test_two_processes_may_make_the_schema_at_once(sqlite_url: str) -> None:
+def test_two_processes_may_make_the_schema_at_once(empty_database_url: str) -> None:
     failures: list[BaseException] = []
 
     def make() -> None:
-        database = Database(sqlite_url)
+        database = Database(empty_database_url)
         try:
             migrate.upgrade(database)
         except BaseException as error:  # noqa: BLE001 - seen below

@@ -1,16 +1,34 @@
-"""An outbox on a real database, a broker that fails on command, and a time that only the test moves."""
+"""An outbox on real databases, a broker that fails on command, and a time that only the test moves."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
+from tests.support.databases import (
+    database,
+    database_url,
+    postgresql_server,
+    postgresql_template,
+    postgresql_url,
+    sqlite_template,
+    sqlite_url,
+)
 from tests.support.publishers import MemoryBroker, MemoryPublisher
 
 from coffer.relay.relay import Relay
-from coffer.store import migrate, outbox
+from coffer.store import outbox
 from coffer.store.database import Database
 from coffer.store.outbox import OutboxRow, Pending
+
+__all__ = [
+    "database",
+    "database_url",
+    "postgresql_server",
+    "postgresql_template",
+    "postgresql_url",
+    "sqlite_template",
+    "sqlite_url",
+]
 
 BEGINNING = datetime(2026, 11, 22, 8, tzinfo=UTC)
 
@@ -55,20 +73,6 @@ class Outbox:
     def pending(self) -> list[Pending]:
         with self.database.reading() as tx:
             return outbox.head(tx, 1_000_000)
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    url = f"sqlite:///{tmp_path}/coffer.db"
-    migrate.upgrade(url)
-    return url
-
-
-@pytest.fixture
-def database(url: str) -> Iterator[Database]:
-    database = Database(url)
-    yield database
-    database.close()
 
 
 @pytest.fixture

@@ -144,7 +144,7 @@ def test_an_outage_is_logged_once_and_its_end_once(
 
 
 def test_trouble_of_the_database_waits_like_trouble_of_the_broker(
-    new_relay: NewRelay, box: Outbox, url: str, caplog: pytest.LogCaptureFixture
+    new_relay: NewRelay, box: Outbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     box.write((None, "one"))
     relay = new_relay()
