@@ -1,22 +1,39 @@
 """What guests report: signs of life, and how the runs that were handed to them went.
 
 A guest is believed in this only: that it lives, and how its own open runs ended. Tenant, traits and request id come
-from the stored run (G7).
+from the stored run (G7). Whatever it says may be of any type and length.
 """
 
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from coffer.catalogue.errors import ERRORS, CofferError, Fault
+from coffer.catalogue.errors import (
+    BadRequest,
+    CofferError,
+    DatabaseExists,
+    GuestFailed,
+    NotFound,
+    UserExists,
+    WrongState,
+)
 from coffer.catalogue.states import ServiceStatus
-from coffer.lifecycle.runs import Ending, Failure, Lifecycle, RunNotOpenError
+from coffer.lifecycle.failures import Failure
+from coffer.lifecycle.runs import Ending, Lifecycle, RunNotOpenError
 from coffer.lifecycle.trace import MESSAGE_LIMIT, TRACE_LIMIT, bounded
 from coffer.store import instances
-from coffer.wire.context import TroveContext
+from coffer.wire.context import Ticket, TroveContext
 from coffer.wire.json import JSON
 
 LOG = logging.getLogger(__name__)
+
+MAY_SAY: Mapping[str, type[CofferError]] = {
+    error.code: error for error in (BadRequest, DatabaseExists, GuestFailed, NotFound, UserExists, WrongState)
+}
+"""The errors that a guest may report, by code; any other one would be said in the control plane's name."""
+
+_ID_LENGTH = 36
+_SAID_NOTHING = "The guest agent failed and gave no reason."
 
 
 class Reports:
@@ -31,60 +48,78 @@ class Reports:
         del ctx
         try:
             known, seen_at = ServiceStatus(status), _moment(sent_at)
-        except ValueError:
-            LOG.warning("heartbeat refused: malformed instance_id=%r", instance_id)
+        except (ValueError, TypeError, OverflowError):
+            known = None
+        if known is None or not _is_id(instance_id):
+            LOG.warning("heartbeat refused: malformed instance_id=%.100r", instance_id)
             return
+        # No later than now: a guest whose clock is ahead would otherwise outlive itself.
+        seen_at = min(seen_at, self._lifecycle.clock())
         with self._lifecycle.database.writing() as tx:
             instances.heartbeat(tx, instance_id, known, seen_at)
 
     def notify_end(self, ctx: TroveContext, *, instance_id: str, traits: Mapping[str, JSON]) -> None:
         """End a run well that was handed to this guest."""
-        del (
-            traits
-        )  # No end trait of an operation is known to the guest alone; what the run needs, it has stored.
-        if ctx.notification is None:
+        del traits  # No trait of an ending is known to the guest alone: what the run needs, it has stored.
+        ticket = ctx.notification
+        if ticket is None:
+            return
+        if not _may_be_its_run(ticket, instance_id):
             return
         try:
-            with self._lifecycle.ending(ctx.notification.run_id, handed_to=instance_id) as ending:
-                self._launch(ending, instance_id)
+            self._lifecycle.end(ticket.run_id, self._launch, handed_to=instance_id)
         except RunNotOpenError as refusal:
-            LOG.warning("report refused instance_id=%r reason=%s", instance_id, refusal)
+            LOG.warning("report refused instance_id=%s reason=%s", instance_id, refusal)
 
     def notify_exc_info(
         self, ctx: TroveContext, *, instance_id: str, etype: str, value: Mapping[str, JSON], trace: str
     ) -> None:
         """End a run as `.error` that was handed to this guest. Source: the specification, Internal API."""
-        if ctx.notification is None:
+        ticket = ctx.notification
+        if ticket is None:
             return
-        failure = _failure(etype, value, trace)
-        if not self._lifecycle.fail(ctx.notification.run_id, failure, handed_to=instance_id):
+        if not _may_be_its_run(ticket, instance_id):
+            return
+        if not self._lifecycle.fail(ticket.run_id, _failure(etype, value, trace), handed_to=instance_id):
             LOG.warning(
-                "report refused instance_id=%r run_id=%r: not an open run of this guest",
+                "report refused instance_id=%s run_id=%s: not an open run of this guest",
                 instance_id,
-                ctx.notification.run_id,
+                ticket.run_id,
             )
 
-    def _launch(self, ending: Ending, instance_id: str) -> None:
+    def _launch(self, ending: Ending) -> None:
         """When the run made the instance, the bill begins in the same transaction."""
         if ending.run.operation != "instance_create":
             return
-        ending.traits["instance_id"] = instance_id
-        instances.update(ending.tx, instance_id, ending.now, state="ACTIVE", launched_at=ending.now)
-        launched = instances.get(ending.tx, instance_id)
-        assert launched is not None
+        assert ending.run.instance_id is not None
+        instances.update(ending.tx, ending.run.instance_id, ending.now, launched_at=ending.now)
+        launched = instances.get(ending.tx, ending.run.instance_id)
+        assert launched is not None, "a run of a creation and its instance are written in one transaction"
         self._lifecycle.state_fact(ending, "trove.instance.create", launched)
 
 
-def _failure(etype: str, value: Mapping[str, JSON], trace: str) -> Failure:
-    """Make of a guest's words what may be published: a known code, bounded and masked text."""
-    error = ERRORS.get(etype, CofferError)
-    message = str(value.get("message") or CofferError.template)
-    known = etype in ERRORS
+def _may_be_its_run(ticket: Ticket, instance_id: object) -> bool:
+    """Refuse what cannot be an id. Above all None, which for the lifecycle means: no guest, anybody's run."""
+    if _is_id(instance_id) and _is_id(ticket.run_id):
+        return True
+    LOG.warning("report refused: malformed instance_id=%.100r run_id=%.100r", instance_id, ticket.run_id)
+    return False
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= _ID_LENGTH and value.isascii() and value.isprintable()
+
+
+def _failure(etype: object, value: object, trace: object) -> Failure:
+    """Make of a guest's words what may be published: an error that it may report, bounded and masked text."""
+    kind = etype if isinstance(etype, str) else type(etype).__name__
+    error = MAY_SAY.get(kind, GuestFailed)
+    message = value.get("message") if isinstance(value, dict) else None
     return Failure(
         code=error.code,
-        fault=error.fault if known else Fault.SYSTEM,
-        message=bounded(message, MESSAGE_LIMIT),
-        exception=bounded(f"{etype[:100]}: {trace}", TRACE_LIMIT),
+        fault=error.fault,
+        message=bounded(message if isinstance(message, str) and message else _SAID_NOTHING, MESSAGE_LIMIT),
+        exception=bounded(f"{kind[:100]}: {trace if isinstance(trace, str) else ''}", TRACE_LIMIT),
     )
 
 

@@ -4,9 +4,11 @@ Only declared traits leave, each with its declared type. A value that does not f
 caller: a flaw in an announcement must never fail the work that it announces.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import assert_never
 
 from coffer.catalogue.events import Event
 from coffer.catalogue.traits import Trait, TraitType
@@ -24,7 +26,8 @@ class Payload:
 
 def timestamp(moment: datetime) -> str:
     """Return `moment` in the form of the datetime traits: ISO 8601, UTC, microseconds, `Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # Not strftime: it does not fill up years of less than four digits.
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def checked(event: Event, values: Mapping[str, Value]) -> Payload:
@@ -47,13 +50,31 @@ def checked(event: Event, values: Mapping[str, Value]) -> Payload:
 
 def _fitted(trait: Trait, value: str | float | datetime) -> str | int | float | None:
     """Return `value` in the form of the trait's type, or None where it has another type."""
-    if isinstance(value, datetime):
-        fits = trait.type is TraitType.DATETIME and value.tzinfo is not None
-        return timestamp(value) if fits else None
-    if isinstance(value, bool):
+    match trait.type:
+        case TraitType.TEXT:
+            return value if isinstance(value, str) else None
+        case TraitType.DATETIME:
+            return _moment(value) if isinstance(value, datetime) else None
+        case TraitType.INT:
+            return value if isinstance(value, int) and not isinstance(value, bool) else None
+        case TraitType.FLOAT:
+            return _number(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+        case _:
+            assert_never(trait.type)
+
+
+def _moment(value: datetime) -> str | None:
+    if value.utcoffset() is None:
         return None
-    if isinstance(value, str):
-        return value if trait.type is TraitType.TEXT else None
-    if trait.type is TraitType.FLOAT:
-        return float(value)
-    return value if trait.type is TraitType.INT and isinstance(value, int) else None
+    try:
+        return timestamp(value)
+    except OverflowError:  # the first or last day of the calendar, in a zone that leads out of it
+        return None
+
+
+def _number(value: float) -> float | None:
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None

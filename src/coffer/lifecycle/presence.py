@@ -3,14 +3,17 @@
 import logging
 import os
 import threading
+from datetime import datetime
 
 from coffer.lifecycle.emitter import Clock, Emitter, utcnow
 from coffer.store import runs, services
 from coffer.store.database import Database
-from coffer.store.errors import StoreUnavailable
+from coffer.store.errors import StoreError
 from coffer.store.services import Service
 
 LOG = logging.getLogger(__name__)
+
+BEAT_INTERVAL_S = 5.0
 
 
 class Presence:
@@ -22,7 +25,7 @@ class Presence:
         emitter: Emitter,
         *,
         kind: str,
-        interval_s: float = 5.0,
+        interval_s: float = BEAT_INTERVAL_S,
         clock: Clock = utcnow,
     ) -> None:
         """Speak for `emitter`; `kind` is the service's name for `coffer status`."""
@@ -31,8 +34,9 @@ class Presence:
         self._kind = kind
         self._interval_s = interval_s
         self._clock = clock
+        self._started_at: datetime | None = None
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name=f"presence-{kind}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"presence-{kind}", daemon=True)
 
     def start(self) -> None:
         """Register, then beat in a thread.
@@ -40,6 +44,7 @@ class Presence:
         Raises:
             StoreUnavailable: if the database cannot be reached.
         """
+        self._started_at = self._clock()
         self._register()
         self._thread.start()
 
@@ -54,30 +59,38 @@ class Presence:
             with self._database.writing() as tx:
                 if not runs.orphaned(tx, [self._emitter.service_id]):
                     services.remove(tx, self._emitter.service_id)
-        except StoreUnavailable:
-            LOG.warning("could not sign off service=%s", self._kind)
+        except StoreError as error:
+            LOG.warning("could not sign off service=%s reason=%s", self._kind, error)
 
-    def _register(self) -> None:
+    def beat(self) -> None:
+        """Say once that the service lives; register again if a watchdog took it for dead meanwhile.
+
+        Raises:
+            StoreError: if the database does not take it.
+        """
         now = self._clock()
         with self._database.writing() as tx:
-            services.register(
-                tx,
-                Service(
-                    id=self._emitter.service_id,
-                    kind=self._kind,
-                    host=self._emitter.host,
-                    pid=os.getpid(),
-                    started_at=now,
-                    seen_at=now,
-                ),
-            )
+            if not services.beat(tx, self._emitter.service_id, now):
+                LOG.warning("service was taken for dead, and registers again service=%s", self._kind)
+                services.register(tx, self._service(now))
 
-    def _beat(self) -> None:
+    def _register(self) -> None:
+        with self._database.writing() as tx:
+            services.register(tx, self._service(self._clock()))
+
+    def _service(self, now: datetime) -> Service:
+        return Service(
+            id=self._emitter.service_id,
+            kind=self._kind,
+            host=self._emitter.host,
+            pid=os.getpid(),
+            started_at=self._started_at or now,
+            seen_at=now,
+        )
+
+    def _run(self) -> None:
         while not self._stop.wait(self._interval_s):
             try:
-                with self._database.writing() as tx:
-                    known = services.beat(tx, self._emitter.service_id, self._clock())
-                if not known:  # we were silent for so long that the watchdog signed us off
-                    self._register()
-            except StoreUnavailable as error:
+                self.beat()
+            except StoreError as error:
                 LOG.warning("no sign of life could be written service=%s reason=%s", self._kind, error)

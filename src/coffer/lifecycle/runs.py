@@ -12,16 +12,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from coffer.catalogue.errors import CofferError, Fault, WrongState
+from coffer.catalogue.errors import CofferError, Fault
 from coffer.catalogue.events import Phase, operation_event
 from coffer.catalogue.operations import OPERATIONS, Operation
-from coffer.catalogue.states import InstanceState
+from coffer.lifecycle import moves
 from coffer.lifecycle.announcer import Announcement, Announcer
 from coffer.lifecycle.emitter import Clock, utcnow
 from coffer.lifecycle.facts import instance_facts
+from coffer.lifecycle.failures import Failure
 from coffer.lifecycle.operation_facts import ending_values, start_values
-from coffer.lifecycle.trace import message_of, trace_of
-from coffer.store import instances, runs
+from coffer.lifecycle.patience import Patience
+from coffer.lifecycle.payloads import Value
+from coffer.lifecycle.trace import visible
+from coffer.store import runs
 from coffer.store.database import Database, Tx
 from coffer.store.instances import Instance
 from coffer.store.runs import Run
@@ -57,29 +60,13 @@ class Beginning:
 
 @dataclass(slots=True)
 class Ending:
-    """An open transaction in which a run has just ended well; `traits` go into its `.end`."""
+    """An open transaction in which a run has just ended well, its instance moved; `traits` go into its `.end`."""
 
     tx: Tx
     run: Run
     now: datetime
-    traits: dict[str, str | int | float | datetime | None] = field(default_factory=dict)
+    traits: dict[str, Value] = field(default_factory=dict)
     facts: list[Announcement] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """How a run failed, in the words of its `.error` event: bounded, masked, ready to publish."""
-
-    code: str
-    fault: Fault
-    message: str
-    exception: str
-
-    @classmethod
-    def of(cls, error: BaseException) -> "Failure":
-        """Describe `error`; what is not a CofferError is our failure and is not quoted."""
-        known = error if isinstance(error, CofferError) else CofferError()
-        return cls(code=known.code, fault=known.fault, message=message_of(error), exception=trace_of(error))
 
 
 class Lifecycle:
@@ -93,16 +80,19 @@ class Lifecycle:
         clock: Clock = utcnow,
         wake: Callable[[], None] = lambda: None,
         service_ids: Mapping[str, str] | None = None,
+        patience_s: float = 0.0,
     ) -> None:
         """Write to `database`; call `wake` after each commit that left something in the outbox.
 
-        `service_ids` are the notification service ids by datastore.
+        `service_ids` are the notification service ids by datastore. With `patience_s` whatever is done to a
+        run that has begun is tried again for so long while the database is away.
         """
         self.database = database
         self.announcer = announcer
         self.clock = clock
         self._wake = wake
         self._service_ids = service_ids or {}
+        self._patience = Patience(patience_s)
 
     @contextmanager
     def begin(
@@ -128,18 +118,18 @@ class Lifecycle:
         refusal: CofferError | None = None
         with self.database.writing() as tx:
             now = self.clock()
-            state = _current_state(tx, instance) if instance else None
+            state = moves.current_state(tx, instance.id) if instance else None
             begun = [self._open(tx, ctx, operation, subject, state, item, now) for item in items]
             contexts = [ctx.with_ticket(Ticket(run_id=run.run_id, operation=operation.name)) for run in begun]
             try:
                 with self.database.savepoint(tx):
                     if instance is not None and state is not None:
-                        _move_or_refuse(tx, operation, instance.id, state, now)
+                        moves.begin(tx, operation, instance.id, state, now)
                     yield Beginning(tx=tx, runs=begun, contexts=contexts)
             except CofferError as error:
                 refusal = error
                 for run in begun:
-                    self._end_as_error(tx, run, Failure.of(error), now, restore=False)
+                    self._end_as_error(tx, run, Failure.of(error), now)
         self._wake()
         if refusal is not None:
             raise refusal
@@ -156,36 +146,35 @@ class Lifecycle:
         with self.database.writing() as tx:
             now = self.clock()
             run = self._close(tx, run_id, now, handed_to=handed_to)
+            moves.succeed(tx, run, now)
             ending = Ending(tx=tx, run=run, now=now)
             yield ending
-            move = OPERATIONS[run.operation].move
-            if run.instance_id and move and move.during:
-                after = move.end or run.previous_state or InstanceState.ACTIVE
-                instances.move(tx, run.instance_id, {move.during}, after, now)
-                instances.clear_fault(tx, run.instance_id, now)
             self._announce_ending(tx, run, Phase.END, ending.traits, now)
             self.announcer.announce(tx, ending.facts, now)
         LOG.info("run ended run_id=%s operation=%s ending=end", run_id, run.operation)
         self._wake()
 
-    def succeed(self, run_id: str) -> None:
-        """End a run well, with nothing to add.
+    def end(
+        self, run_id: str, change: Callable[[Ending], None] = lambda _: None, *, handed_to: str | None = None
+    ) -> None:
+        """End a run well, with what `change` does to its ending; patiently, so `change` only writes.
 
         Raises:
-            RunNotOpenError: if there is no such open run.
+            RunNotOpenError: as for `ending`.
         """
-        with self.ending(run_id):
-            pass
+
+        def once() -> None:
+            with self.ending(run_id, handed_to=handed_to) as ending:
+                change(ending)
+
+        self._patience.persist(once)
 
     def fail(self, run_id: str, error: BaseException | Failure, *, handed_to: str | None = None) -> bool:
         """End a run as `.error`; False if it had ended already, is unknown or is another guest's."""
         failure = error if isinstance(error, Failure) else Failure.of(error)
-        with self.database.writing() as tx:
-            run = runs.get(tx, run_id)
-            if run is None or run.ended_at or (handed_to and run.handed_to != handed_to):
-                return False
-            if not self._end_as_error(tx, run, failure, self.clock(), restore=True):
-                return False
+        run = self._patience.persist(lambda: self._fail(run_id, failure, handed_to))
+        if run is None:
+            return False
         LOG.log(
             logging.INFO if failure.fault is Fault.USER else logging.ERROR,
             "run ended run_id=%s operation=%s ending=error code=%s request_id=%s",
@@ -212,13 +201,21 @@ class Lifecycle:
 
     def claim(self, run_id: str) -> bool:
         """Take a run for this service; False if it was taken or ended before (a second delivery)."""
-        with self.database.writing() as tx:
-            return runs.claim(tx, run_id, self.announcer.emitter.service_id, self.clock())
 
-    def hand_over(self, run_id: str, instance_id: str) -> None:
-        """Let the guest of `instance_id`, and no other guest, end the run."""
-        with self.database.writing() as tx:
-            runs.hand_over(tx, run_id, instance_id)
+        def once() -> bool:
+            with self.database.writing() as tx:
+                return runs.claim(tx, run_id, self.announcer.emitter.service_id, self.clock())
+
+        return self._patience.persist(once)
+
+    def hand_over(self, run_id: str, instance_id: str) -> bool:
+        """Let the guest of `instance_id`, and no other guest, end the run; False if it has ended."""
+
+        def once() -> bool:
+            with self.database.writing() as tx:
+                return runs.hand_over(tx, run_id, instance_id)
+
+        return self._patience.persist(once)
 
     def state_fact(
         self, ending: Ending, event_type: str, instance: Instance, **values: int | datetime
@@ -253,7 +250,7 @@ class Lifecycle:
             project_id=ctx.project_id,
             user_id=ctx.user_id,
             instance_id=instance_id,
-            item=str(traits[operation.item_trait]) if operation.item_trait in traits else None,
+            item=visible(str(traits[operation.item_trait])) if operation.item_trait in traits else None,
             traits=json.dumps(traits),
             client_ip=ctx.client_ip,
             previous_state=state,
@@ -277,7 +274,19 @@ class Lifecycle:
             raise RunNotOpenError(f"run {run_id} is not open")
         return run
 
-    def _end_as_error(self, tx: Tx, run: Run, failure: Failure, now: datetime, *, restore: bool) -> bool:
+    def _fail(self, run_id: str, failure: Failure, handed_to: str | None) -> Run | None:
+        """Return the run if it was open and is ended now."""
+        with self.database.writing() as tx:
+            run = runs.get(tx, run_id)
+            if run is None or (handed_to is not None and run.handed_to != handed_to):
+                return None
+            now = self.clock()
+            if not self._end_as_error(tx, run, failure, now):
+                return None
+            moves.restore(tx, run, failure, now)
+            return run
+
+    def _end_as_error(self, tx: Tx, run: Run, failure: Failure, now: datetime) -> bool:
         won = runs.end(
             tx,
             run.run_id,
@@ -287,38 +296,23 @@ class Lifecycle:
             fault=failure.fault,
             message=failure.message,
         )
-        if not won:
-            return False
-        if restore and run.instance_id is not None:
-            self._restore(tx, run, failure, now)
-        values = {
-            "message": failure.message,
-            "exception": failure.exception,
-            "error_code": failure.code,
-            "fault": str(failure.fault),
-        }
-        if run.instance_id is not None:
-            values["instance_id"] = run.instance_id
-        self._announce_ending(tx, run, Phase.ERROR, values, now)
-        return True
-
-    def _restore(self, tx: Tx, run: Run, failure: Failure, now: datetime) -> None:
-        """Move the instance out of the state that the failed run held it in."""
-        assert run.instance_id is not None
-        move = OPERATIONS[run.operation].move
-        if move is None or move.during is None:
-            return
-        after = move.error or run.previous_state or InstanceState.ERROR
-        moved = instances.move(tx, run.instance_id, {move.during}, after, now)
-        if moved and failure.fault is Fault.SYSTEM:
-            instances.set_fault(tx, run.instance_id, failure.code, failure.message, now)
+        if won:
+            values: dict[str, Value] = {
+                "instance_id": run.instance_id,
+                "message": failure.message,
+                "exception": failure.exception,
+                "error_code": failure.code,
+                "fault": str(failure.fault),
+            }
+            self._announce_ending(tx, run, Phase.ERROR, values, now)
+        return won
 
     def _announce_ending(
         self,
         tx: Tx,
         run: Run,
         phase: Phase,
-        values: Mapping[str, str | int | float | datetime | None],
+        values: Mapping[str, Value],
         now: datetime,
     ) -> None:
         full = ending_values(run, values, self.announcer.emitter, now)
@@ -330,7 +324,7 @@ class Lifecycle:
         run: Run,
         operation: Operation,
         phase: Phase,
-        values: Mapping[str, str | int | float | datetime | None],
+        values: Mapping[str, Value],
         now: datetime,
     ) -> None:
         announcement = Announcement(
@@ -340,26 +334,3 @@ class Lifecycle:
             run_id=run.run_id,
         )
         self.announcer.announce(tx, [announcement], now)
-
-
-def _current_state(tx: Tx, instance: Instance) -> str:
-    """Return the state as this transaction sees it; what the handler read before may be old."""
-    current = instances.get(tx, instance.id)
-    return current.state if current else InstanceState.DELETED
-
-
-def _move_or_refuse(tx: Tx, operation: Operation, instance_id: str, state: str, now: datetime) -> None:
-    """Apply the operation's move by compare-and-set.
-
-    Raises:
-        WrongState: if the instance is not in an allowed state, or another operation was faster.
-    """
-    move = operation.move
-    if move is None:
-        return
-    refused = state not in move.allowed
-    if not refused and move.during is not None:
-        refused = not instances.move(tx, instance_id, {state}, move.during, now)
-    if refused:
-        allowed = ", ".join(sorted(move.allowed))
-        raise WrongState(id=instance_id, state=state, operation=operation.name, allowed=allowed)

@@ -14,12 +14,21 @@ from coffer.catalogue.masking import mask_secrets
 MESSAGE_LIMIT = 1024
 TRACE_LIMIT = 4096
 """Characters; enough for a person, too little to fill a broker."""
+_FRAMES = 50
+
+
+_READ_AT_MOST = 16
+"""How many times its limit of a text is looked at: a stranger's may be huge."""
+
+
+def visible(text: str) -> str:
+    """Return `text` with a space for whatever is neither visible nor a line's end, so that it can be stored."""
+    return "".join(char if char.isprintable() or char == "\n" else " " for char in text)
 
 
 def bounded(text: str, limit: int) -> str:
     """Return `text` masked, without control characters or double quotes, cut to `limit` characters."""
-    clean = "".join(char if char.isprintable() or char == "\n" else " " for char in mask_secrets(text))
-    clean = clean.replace('"', "'")
+    clean = visible(mask_secrets(text[: limit * _READ_AT_MOST])).replace('"', "'")
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 
@@ -35,10 +44,11 @@ def message_of(error: BaseException) -> str:
 
 def trace_of(error: BaseException) -> str:
     """Return the trait `exception`: class and reason, then the frames, innermost first."""
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
     lines = [f"{type(error).__name__}: {message_of(error)}"]
     lines += [
-        f"  at {PurePath(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in reversed(frames)
+        f"  at {PurePath(code.co_filename).name}:{line} in {code.co_name}"
+        for code, line in reversed(frames[-_FRAMES:])
     ]
     if error.__cause__ is not None:
         lines.append(f"caused by {type(error.__cause__).__name__}")

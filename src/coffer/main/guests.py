@@ -64,9 +64,9 @@ class ThreadLauncher:
             LOG.error("guest agent cannot start instance_id=%s reason=%s", guest_dir.name, error)  # noqa: TRY400
             raise CloudFailed(reason="The guest agent of the instance cannot be started.") from error
         with self._lock:
-            if self._agents.setdefault(guest_dir.name, made) is not made:
-                return
-        made.start()
+            # Started under the lock: whoever stops the agent finds it started.
+            if self._agents.setdefault(guest_dir.name, made) is made:
+                made.start()
 
     def stop(self, instance_id: str) -> None:
         """Stop the agent, if it runs; its database server lives on."""

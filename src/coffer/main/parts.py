@@ -63,10 +63,11 @@ class Site:
 
     def lifecycle(self, server_type: ServerType) -> Lifecycle:
         """Return the lifecycle of a service of this process, with an identity of its own."""
+        address = self.conf.my_ip
         emitter = Emitter(
             server_type=server_type,
             host=self.conf.host,
-            server_ip=f"{self.conf.my_ip}:{self.port}",
+            server_ip=f"[{address}]:{self.port}" if ":" in address else f"{address}:{self.port}",
             service_id=str(uuid.uuid4()),
         )
         return Lifecycle(
@@ -74,11 +75,18 @@ class Site:
             Announcer(emitter),
             wake=self.wake.set,
             service_ids=self.conf.notification_service_id,
+            # A caller of the API waits for an answer, and can ask again; a task or a guest's report is lost.
+            patience_s=0.0 if server_type is ServerType.API else self.conf.database_patience,
         )
 
     def presence(self, lifecycle: Lifecycle, kind: str) -> Presence:
-        """Return the sign of life of a service."""
-        return Presence(self.database, lifecycle.announcer.emitter, kind=kind)
+        """Return the sign of life of a service: several times before the others would take it for dead."""
+        return Presence(
+            self.database,
+            lifecycle.announcer.emitter,
+            kind=kind,
+            interval_s=min(5.0, self.conf.service_down_time / 4),
+        )
 
     def guest(self, instance_id: str) -> GuestClient:
         """Return the client of an instance's guest agent."""
@@ -107,6 +115,8 @@ class Site:
         settings = LocalSettings(
             address=local.address,
             ports=range(local.first_port, local.last_port + 1),
+            base_uid=local.base_uid,
+            uid_count=local.uid_count,
             min_free_gib=local.min_free_gib,
         )
         flavors = load_flavors(Path(local.flavors_file) if local.flavors_file else None)

@@ -1,14 +1,18 @@
 """Every option of coffer's own, and how a process reads them. Nothing else in coffer reads configuration."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from oslo_config import cfg
 from oslo_log import log
 
+from coffer.clouds.local.settings import LocalSettings
 from coffer.wire import options as messaging
+
+_LOCAL_CLOUD = LocalSettings()
 
 NOTIFICATION_SERVICE_IDS = {
     "postgresql": "ac277e0d-4f21-40aa-b347-1ea31e571720",
@@ -41,6 +45,12 @@ DEFAULT = (
         default=60.0,
         min=1.0,
         help="Seconds after which a silent service counts as dead.",
+    ),
+    cfg.FloatOpt(
+        "database_patience",
+        default=60.0,
+        min=0.0,
+        help="Seconds for which a taskmanager or conductor tries again to write how a run ended.",
     ),
     cfg.FloatOpt("watchdog_interval", default=5.0, min=0.1, help="Seconds between looks for lost runs."),
     cfg.StrOpt("default_datastore", help="The datastore of a create call that names none."),
@@ -78,11 +88,26 @@ API = (
 LOCAL_CLOUD = (
     cfg.StrOpt("root", help="Where instances live. Standalone: the state directory."),
     cfg.StrOpt("flavors_file", help="A TOML file with the flavors on offer, in place of the built-in table."),
-    cfg.StrOpt("address", default="127.0.0.1", help="Where the database servers listen."),
-    cfg.PortOpt("first_port", default=20000, help="The first port for database servers."),
-    cfg.PortOpt("last_port", default=29999, help="The last port for database servers."),
+    cfg.StrOpt("address", default=_LOCAL_CLOUD.address, help="Where the database servers listen."),
+    cfg.PortOpt("first_port", default=_LOCAL_CLOUD.ports[0], help="The first port for database servers."),
+    cfg.PortOpt("last_port", default=_LOCAL_CLOUD.ports[-1], help="The last port for database servers."),
+    cfg.IntOpt(
+        "base_uid",
+        default=_LOCAL_CLOUD.base_uid,
+        min=1,
+        help="The lowest user id for an instance. Used only if the control plane is root.",
+    ),
+    cfg.IntOpt(
+        "uid_count",
+        default=_LOCAL_CLOUD.uid_count,
+        min=1,
+        help="How many user ids from there on are ours; a container may have few.",
+    ),
     cfg.FloatOpt(
-        "min_free_gib", default=1.0, min=0, help="Disk space that must stay free, or nothing is made."
+        "min_free_gib",
+        default=_LOCAL_CLOUD.min_free_gib,
+        min=0,
+        help="Disk space that must stay free, or nothing is made.",
     ),
 )
 
@@ -144,6 +169,19 @@ def database_url(config_files: Sequence[Path]) -> str:
         SettingsError: if the files do not name one.
     """
     return required(load(config_files), "database", "connection")
+
+
+@contextmanager
+def understood(option: str) -> Iterator[None]:
+    """Name the option whose value is used in the block, if it turns out that nobody can use it.
+
+    Raises:
+        SettingsError: for a ValueError in the block, whose text says what is wrong.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise SettingsError(f"the option {option} cannot be used: {error}") from error
 
 
 def required(conf: cfg.ConfigOpts, group: str, name: str) -> str:

@@ -15,28 +15,23 @@ from pathlib import Path
 from oslo_config import cfg
 
 from coffer.catalogue.operations import ServerType
-from coffer.clouds.cloud import CloudMisconfigured
 from coffer.collector import migrate as collector_schema
 from coffer.collector.collector import Collector
 from coffer.collector.database import Database as CollectorDatabase
 from coffer.lifecycle.emitter import utcnow
 from coffer.main import guests, http, logs, state_dir
+from coffer.main.failures import EXPECTED
 from coffer.main.parts import Part, Site
-from coffer.main.settings import SettingsError, load
-from coffer.main.state_dir import StateDirError
+from coffer.main.settings import load, understood
 from coffer.relay.relay import Relay
 from coffer.store import migrate, runs, services
 from coffer.store.database import Database
-from coffer.store.errors import StoreError
 from coffer.store.runs import Run
 from coffer.taskmanager.reconcile import reconcile
 from coffer.wire import transport
 from coffer.wire.local_publisher import LocalPublisher
 
 LOG = logging.getLogger(__name__)
-
-EXPECTED = (SettingsError, StateDirError, StoreError, CloudMisconfigured, http.CannotListenError)
-"""What an operator can mend; told in a sentence, without a traceback."""
 
 
 def run(directory: Path, host: str, port: int, config_files: Sequence[Path]) -> None:
@@ -100,8 +95,9 @@ def _serve(directory: Path, conf: cfg.ConfigOpts, listener: socket.socket) -> No
 
 def _site(directory: Path, conf: cfg.ConfigOpts, port: int, cleanup: contextlib.ExitStack) -> Site:
     url = conf.database.connection or f"sqlite:///{directory / 'coffer.db'}"
-    migrate.upgrade(url)
-    database = Database(url, pool_size=16)
+    with understood("[database] connection"):
+        migrate.upgrade(url)
+        database = Database(url, pool_size=16)
     cleanup.callback(database.close)
     rpc = transport.rpc_transport(conf)
     cleanup.callback(rpc.close)
@@ -111,13 +107,16 @@ def _site(directory: Path, conf: cfg.ConfigOpts, port: int, cleanup: contextlib.
 def _carry_events(directory: Path, site: Site, cleanup: contextlib.ExitStack) -> None:
     """Start the collector and the relay, directly joined or with a broker between them."""
     conf = site.conf
-    database = CollectorDatabase(conf.collector.connection or f"sqlite:///{directory / 'collector.db'}")
+    with understood("[collector] connection"):
+        database = CollectorDatabase(conf.collector.connection or f"sqlite:///{directory / 'collector.db'}")
     cleanup.callback(database.close)
     collector_schema.upgrade(database)
     collector = Collector(database, utcnow)
     if conf.oslo_messaging_notifications.transport_url:
         publisher = transport.publisher(conf)
-        _started(cleanup, transport.consumer(conf, collector.receive))
+        with understood("[oslo_messaging_notifications] transport_url"):
+            consumer = transport.consumer(conf, collector.receive)
+        _started(cleanup, consumer)
     else:
         publisher = LocalPublisher([collector.receive])
     # The same name at every start: whoever held the lease under it is dead, so there is no need to wait for its end.

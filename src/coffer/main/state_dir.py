@@ -24,12 +24,9 @@ def held(state_dir: Path) -> Iterator[Path]:
     Raises:
         StateDirError: if it cannot be made or written, or another control plane has it.
     """
-    os.umask(0o077)
     state_dir = state_dir.absolute()
     try:
-        if not state_dir.exists():
-            state_dir.mkdir(parents=True)
-            state_dir.chmod(0o711)
+        _make(state_dir)
         lock = (state_dir / LOCK).open("a+")
     except OSError as error:
         raise StateDirError(f"the state directory {state_dir} cannot be used: {error.strerror}") from error
@@ -42,6 +39,15 @@ def held(state_dir: Path) -> Iterator[Path]:
             yield state_dir
         finally:
             (state_dir / ENDPOINT).unlink(missing_ok=True)
+
+
+def _make(state_dir: Path) -> None:
+    """Make the directory, and those above it that are missing, so that others may pass through."""
+    missing = [directory for directory in (state_dir, *state_dir.parents) if not directory.exists()]
+    os.umask(0o077)
+    for directory in reversed(missing):
+        directory.mkdir()
+        directory.chmod(0o711)
 
 
 def publish_endpoint(state_dir: Path, url: str) -> None:

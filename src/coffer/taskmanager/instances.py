@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from coffer.catalogue.errors import CloudFailed, NotFound
 from coffer.clouds.cloud import Cloud, Flavor, ServerSpec
-from coffer.lifecycle.runs import Lifecycle
+from coffer.lifecycle.runs import Ending, Lifecycle, RunNotOpenError
 from coffer.store import instances
 from coffer.store.instances import Instance
 from coffer.taskmanager.tasks import Outcome, runs
@@ -38,8 +38,7 @@ class InstanceTasks:
         assert ctx.notification is not None
         instance = self._instance(instance_id)
         server = self._cloud.create(_spec(instance, self._flavor(instance)))
-        database = self.lifecycle.database
-        with database.writing() as tx:
+        with self.lifecycle.database.writing() as tx:
             instances.update(
                 tx,
                 instance_id,
@@ -49,7 +48,9 @@ class InstanceTasks:
                 host=server.address,
                 port=server.port,
             )
-        self.lifecycle.hand_over(ctx.notification.run_id, instance_id)
+        if not self.lifecycle.hand_over(ctx.notification.run_id, instance_id):
+            self._abandon(instance_id)
+            raise RunNotOpenError(f"run {ctx.notification.run_id} ended while its server was made")
         self._guest(instance_id).prepare(ctx, databases=list(databases), users=list(users))
         return Outcome.HANDED_OVER
 
@@ -58,7 +59,7 @@ class InstanceTasks:
         """Restart the database server and wait until it serves again."""
         assert ctx.notification is not None
         self._guest(instance_id).restart(ctx)
-        self.lifecycle.succeed(ctx.notification.run_id)
+        self.lifecycle.end(ctx.notification.run_id)
         return Outcome.ENDED
 
     @runs
@@ -66,13 +67,20 @@ class InstanceTasks:
         """Remove everything of the instance, then say that it is gone. May be done twice."""
         assert ctx.notification is not None
         self._cloud.delete(instance_id)
-        with self.lifecycle.ending(ctx.notification.run_id) as ending:
-            instances.update(ending.tx, instance_id, ending.now, deleted_at=ending.now, state="DELETED")
-            gone = instances.get(ending.tx, instance_id)
-            if gone is not None and gone.launched_at is not None:
-                # What was never launched was never billed, so it has no end of its bill either.
-                self.lifecycle.state_fact(ending, "trove.instance.delete", gone)
+        self.lifecycle.end(ctx.notification.run_id, self._end_bill)
         return Outcome.ENDED
+
+    def _end_bill(self, ending: Ending) -> None:
+        """State that the instance is gone; what was never launched was never billed, so its bill has no end either."""
+        assert ending.run.instance_id is not None
+        gone = instances.get(ending.tx, ending.run.instance_id)
+        if gone is not None and gone.launched_at is not None:
+            self.lifecycle.state_fact(ending, "trove.instance.delete", gone)
+
+    def _abandon(self, instance_id: str) -> None:
+        """Remove a server that came too late, if its tenant has deleted the instance meanwhile: nobody else would."""
+        if self._instance(instance_id).deleted_at is not None:
+            self._cloud.delete(instance_id)
 
     def _instance(self, instance_id: str) -> Instance:
         with self.lifecycle.database.reading() as tx:

@@ -40,7 +40,10 @@ Endpoint = TypeVar("Endpoint", bound=HasLifecycle)
 def runs(
     task: Callable[Concatenate[Endpoint, TroveContext, Params], Outcome],
 ) -> Callable[Concatenate[Endpoint, TroveContext, Params], None]:
-    """Claim the run, do the task, end the run as `.error` with whatever the task raises."""
+    """Claim the run, do the task, end the run as `.error` with whatever the task raises.
+
+    It is raised again: the RPC server logs it, once and without the secrets of the task's arguments.
+    """
     name = task.__name__
 
     @functools.wraps(task)
@@ -58,8 +61,8 @@ def runs(
             LOG.info("task done task=%s run_id=%s outcome=%s", name, ticket.run_id, outcome)
         except RunNotOpenError:
             LOG.warning("task was late: its run is over task=%s run_id=%s", name, ticket.run_id)
-        except Exception as error:  # the RPC endpoint's loop: whatever happened, the run must end
-            LOG.exception("task failed task=%s run_id=%s", name, ticket.run_id)
+        except Exception as error:
             self.lifecycle.fail(ticket.run_id, error)
+            raise
 
     return claimed
