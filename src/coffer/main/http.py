@@ -1,21 +1,29 @@
 """Serves the WSGI application: waitress inside one process, granian for `coffer api`."""
 
 import contextlib
+import functools
 import logging
+import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import NoReturn
 from wsgiref.types import WSGIApplication
 
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.server import Server as Granian
 from waitress.server import create_server
+
+from coffer.main.asgi import Threaded
 
 LOG = logging.getLogger(__name__)
 
 BACKLOG = 1024
+STOP_S = 20
+"""How long the calls that are being served may take when a worker stops."""
+ORPHAN_POLL_S = 1.0
 
 
 class CannotListenError(Exception):
@@ -69,21 +77,54 @@ def serve(application: WSGIApplication, listener: socket.socket, *, threads: int
         server.close()
 
 
-def serve_workers(
-    load: Callable[[], WSGIApplication], *, host: str, port: int, workers: int, threads: int
-) -> None:
-    """Serve with `workers` processes until SIGINT or SIGTERM; each calls `load` for its application."""
-    # Logging is ours: granian's own handlers would write beside it.
-    Granian(
+def serve_workers(load: Callable[[], Threaded], *, host: str, port: int, workers: int) -> None:
+    """Serve with `workers` processes until SIGINT or SIGTERM; each calls `load` for its application.
+
+    A worker that dies is replaced; two deaths at once end the server. Several servers may share the port, as when
+    one takes over from another.
+
+    Raises:
+        CannotListenError: if the address cannot be listened on.
+        SystemExit: if the workers keep dying.
+    """
+    server = Granian(
         "coffer",
         address=host,
         port=port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.ASGI,
+        http=HTTPModes.http1,
+        websockets=False,
         workers=workers,
-        blocking_threads=threads,
-        log_enabled=False,
+        log_enabled=False,  # logging is ours: granian's own handlers would write beside it
         respawn_failed_workers=True,
-    ).serve(target_loader=load, wrap_loader=False)
+        workers_kill_timeout=STOP_S,
+    )
+    try:
+        server.serve(target_loader=functools.partial(_loaded, load, os.getpid()), wrap_loader=False)
+    except SystemExit:
+        LOG.error("the API stops: its workers keep dying, each has said why")  # noqa: TRY400 - it is how granian ends
+        raise
+    except RuntimeError as error:
+        if "os error" not in str(error):
+            raise
+        # The text goes on with a stack of granian's own.
+        reason = str(error).partition(" (os error")[0]
+        raise CannotListenError(f"{host} port {port} cannot be listened on: {reason}") from None
+
+
+def _loaded(load: Callable[[], Threaded], parent: int) -> Threaded:
+    """Return the application of a worker; a function of the module, since processes may be spawned, not forked."""
+    threading.Thread(target=_stop_with, args=(parent,), name="orphan-watch", daemon=True).start()
+    return load()
+
+
+def _stop_with(parent: int) -> None:
+    """Stop this worker when the server is gone: killed, it could not tell us, and we would serve for ever."""
+    gone = threading.Event()
+    while os.getppid() == parent:
+        gone.wait(ORPHAN_POLL_S)
+    LOG.warning("the server is gone, its worker stops pid=%d", os.getpid())
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:

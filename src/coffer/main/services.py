@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import logging
 import os
 import signal
 import sys
@@ -10,44 +11,29 @@ import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from wsgiref.types import WSGIApplication
 
 from oslo_config import cfg
 
-from coffer.catalogue.errors import CofferError
 from coffer.catalogue.operations import ServerType
-from coffer.clouds.cloud import CloudMisconfigured
-from coffer.clouds.local.guest_config import GuestConfigInvalid
 from coffer.clouds.local.launcher import ProcessLauncher, guest_command
 from coffer.clouds.local.layout import Layout
 from coffer.collector import migrate as collector_schema
 from coffer.collector.collector import Collector
-from coffer.collector.database import CollectorDatabaseError
 from coffer.collector.database import Database as CollectorDatabase
 from coffer.datastores.registry import discover
 from coffer.lifecycle.emitter import utcnow
 from coffer.main import guests, http, logs
+from coffer.main.asgi import Threaded
+from coffer.main.failures import EXPECTED
 from coffer.main.parts import Part, Site
-from coffer.main.settings import SettingsError, load, required
+from coffer.main.settings import SettingsError, load, required, understood
 from coffer.relay.relay import Relay
 from coffer.store import migrate
 from coffer.store.database import Database
-from coffer.store.errors import StoreError
 from coffer.taskmanager.reconcile import reconcile
 from coffer.wire import transport
-from coffer.wire.delivery import NotDeliveredError
 
-EXPECTED = (
-    SettingsError,
-    StoreError,
-    CollectorDatabaseError,
-    CloudMisconfigured,
-    GuestConfigInvalid,
-    NotDeliveredError,
-    CofferError,
-    http.CannotListenError,
-)
-"""What an operator can mend; told in a sentence, without a traceback."""
+LOG = logging.getLogger(__name__)
 
 
 def run(kind: str, config_files: Sequence[Path], *, guest_dir: Path | None = None) -> None:
@@ -61,28 +47,25 @@ def run(kind: str, config_files: Sequence[Path], *, guest_dir: Path | None = Non
         conf = load(config_files)
         logs.start(conf)
         if kind == "api":
-            http.serve_workers(
-                functools.partial(_application, tuple(config_files)),
-                host=conf.api.bind_host,
-                port=conf.api.bind_port,
-                workers=conf.api.workers,
-                threads=conf.api.threads,
-            )
+            _api(conf, config_files)
             return
+        signalled = _on_signal()
         with contextlib.ExitStack() as cleanup:
             if kind == "guestagent":
                 assert guest_dir is not None
                 _guestagent(conf, cleanup, guest_dir)
             else:
                 _KINDS[kind](conf, cleanup, config_files)
-            _until_signalled()
+            signalled.wait()
+            LOG.info("stopping service=%s", kind)
     except EXPECTED as error:
         sys.exit(f"coffer {kind} cannot start: {error}")
 
 
 def upgrade(config_files: Sequence[Path]) -> tuple[str, ...]:
     """Bring the control plane's database to this version's schema; return what it has then."""
-    return migrate.upgrade(required(load(config_files), "database", "connection"))
+    with understood("[database] connection"):
+        return migrate.upgrade(required(load(config_files), "database", "connection"))
 
 
 def _taskmanager(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, config_files: Sequence[Path]) -> None:
@@ -111,10 +94,13 @@ def _relay(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequence[Path
 
 
 def _collector(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequence[Path]) -> None:
-    database = CollectorDatabase(required(conf, "collector", "connection"))
+    with understood("[collector] connection"):
+        database = CollectorDatabase(required(conf, "collector", "connection"))
     cleanup.callback(database.close)
     collector_schema.upgrade(database)
-    _started(cleanup, transport.consumer(conf, Collector(database, utcnow).receive))
+    with understood("[oslo_messaging_notifications] transport_url"):
+        consumer = transport.consumer(conf, Collector(database, utcnow).receive)
+    _started(cleanup, consumer)
 
 
 def _guestagent(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, guest_dir: Path) -> None:
@@ -139,16 +125,31 @@ _KINDS: dict[str, Callable[[cfg.ConfigOpts, contextlib.ExitStack, Sequence[Path]
 }
 
 
-def _application(config_files: Sequence[Path]) -> WSGIApplication:
-    """Build the API in a worker process, which serves until it is stopped."""
+def _api(conf: cfg.ConfigOpts, config_files: Sequence[Path]) -> None:
+    """Serve the REST API with worker processes until SIGINT or SIGTERM."""
+    # What is wrong with the configuration is said here, once, and not by each worker that dies of it.
+    with contextlib.ExitStack() as cleanup:
+        _site(conf, cleanup)
+    http.serve_workers(
+        functools.partial(_application, tuple(config_files)),
+        host=conf.api.bind_host,
+        port=conf.api.bind_port,
+        workers=conf.api.workers,
+    )
+
+
+def _application(config_files: Sequence[Path]) -> Threaded:
+    """Build the API in a worker process."""
     conf = load(config_files)
     logs.start(conf)
-    site = _site(conf, contextlib.ExitStack(), port=conf.api.bind_port)
+    cleanup = contextlib.ExitStack()
+    site = _site(conf, cleanup, port=conf.api.bind_port)
     lifecycle = site.lifecycle(ServerType.API)
-    site.presence(lifecycle, "api").start()
+    _started(cleanup, site.presence(lifecycle, "api"))
     # Of the cloud, the API asks for the flavors only: it launches nothing.
     cloud = site.cloud(ProcessLauncher(Layout(site.root.resolve()).instances, guest_command(config_files)))
-    return site.application(lifecycle, cloud, site.datastores())
+    application = site.application(lifecycle, cloud, site.datastores())
+    return Threaded(application, threads=conf.api.threads, close=cleanup.close)
 
 
 def _site(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, *, port: int = 0) -> Site:
@@ -161,9 +162,10 @@ def _site(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, *, port: int = 0)
 
 def _database(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack) -> Database:
     url = required(conf, "database", "connection")
-    if not migrate.is_current(url):
-        raise SettingsError("the database has another schema than this version; run: coffer db upgrade")
-    database = Database(url)
+    with understood("[database] connection"):
+        if not migrate.is_current(url):
+            raise SettingsError("the database has another schema than this version; run: coffer db upgrade")
+        database = Database(url)
     cleanup.callback(database.close)
     return database
 
@@ -173,8 +175,8 @@ def _started(cleanup: contextlib.ExitStack, part: Part) -> None:
     cleanup.callback(part.stop)
 
 
-def _until_signalled() -> None:
-    """Wait in the main thread for SIGINT or SIGTERM."""
+def _on_signal() -> threading.Event:
+    """Return what SIGINT or SIGTERM sets, from now on; also one that comes while the service starts."""
     signalled = threading.Event()
 
     def note(_number: int, _frame: FrameType | None) -> None:
@@ -182,4 +184,4 @@ def _until_signalled() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, note)
-    signalled.wait()
+    return signalled
