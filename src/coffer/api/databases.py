@@ -10,7 +10,7 @@ from coffer.api.paging import slice_after
 from coffer.api.rules import rules_of
 from coffer.api.settling import Cast, begin
 from coffer.api.states import require_usable
-from coffer.api.validation import at_least_one
+from coffer.api.validation import require_count
 from coffer.catalogue.errors import CofferError, DatabaseExists, NotFound
 from coffer.store.instances import Instance
 from coffer.wire.contracts import GuestClient
@@ -30,7 +30,7 @@ def index(call: Call) -> Answer:
 def create(call: Call) -> Answer:
     """Create databases, a run each; 202 if at least one is under way, else the first one's error."""
     databases = call.read(Databases).databases
-    at_least_one(databases, "databases")
+    require_count(databases, "databases")
     instance = call.instance()
     check_databases(databases, rules_of(call, instance), "databases")
     items = [{"dbname": database.name} for database in databases]

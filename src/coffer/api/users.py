@@ -10,7 +10,7 @@ from coffer.api.paging import slice_after
 from coffer.api.rules import rules_of
 from coffer.api.settling import Cast, begin
 from coffer.api.states import require_usable
-from coffer.api.validation import at_least_one
+from coffer.api.validation import require_count
 from coffer.catalogue.errors import CofferError, NotFound, UserExists
 from coffer.datastores.driver import ANY_HOST
 from coffer.store.instances import Instance
@@ -49,7 +49,7 @@ def access(call: Call) -> Answer:
 def create(call: Call) -> Answer:
     """Create users, a run each; 202 if at least one is under way, else the first one's error."""
     users = call.read(Users).users
-    at_least_one(users, "users")
+    require_count(users, "users")
     instance = call.instance()
     rules = rules_of(call, instance)
     check_users(users, rules, "users")

@@ -12,6 +12,9 @@ from coffer.catalogue.errors import BadRequest
 
 Body = TypeVar("Body", bound=msgspec.Struct)
 
+ITEMS_PER_CALL = 200
+"""Each item of a call is a run; they all begin in one transaction, for which every other call waits on SQLite."""
+
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Control characters, halves of surrogate pairs, separators of lines and paragraphs."""
 _COMPLAINT = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?", re.DOTALL)
@@ -57,14 +60,14 @@ def no_duplicates(names: Iterable[str], what: str) -> None:
         seen.add(name)
 
 
-def at_least_one(items: Sized, where: str) -> None:
-    """Refuse a call that asks for nothing.
+def require_count(items: Sized, where: str) -> None:
+    """Refuse a call that asks for nothing, or for more than one transaction should hold.
 
     Raises:
         BadRequest: naming the list.
     """
-    if not items:
-        raise BadRequest(reason=f"{where}: needs at least one item.")
+    if not 1 <= len(items) <= ITEMS_PER_CALL:
+        raise BadRequest(reason=f"{where}: must have 1 to {ITEMS_PER_CALL} items, not {len(items)}.")
 
 
 def require(problem: str | None, where: str) -> None:

@@ -125,6 +125,7 @@ REFUSED = [
     ("a list of texts", {"databases": ["a"]}),
     ("nothing", names()),
     ("null", {"databases": None}),
+    ("201 at once", names(*(f"db{number}" for number in range(201)))),
     ("the same twice", names("a", "a")),
     ("an empty name", names("")),
     ("300 characters", names("d" * 300)),

@@ -1,10 +1,14 @@
 """Callers, addresses and rules."""
 
+import os
+from pathlib import Path
+
 import pytest
+from oslo_config import cfg
 
 from coffer.api.auth import NoAuth
 from coffer.api.context import client_address
-from coffer.api.policy import Policy
+from coffer.api.policy import REMEMBERED_S, Policy
 from coffer.api.routes import PROJECT, ROUTES, guards
 from coffer.api.unbuilt import missing_calls
 from coffer.catalogue.errors import Forbidden
@@ -82,3 +86,21 @@ def test_no_missing_call_is_served() -> None:
 
     assert not served & set(missing)
     assert len(set(missing)) == len(missing)
+
+
+def test_a_changed_policy_file_is_noticed(tmp_path: Path) -> None:
+    now_s = 0.0
+    (tmp_path / "policy.yaml").write_text('"limits:index": "!"\n')
+    (tmp_path / "coffer.conf").write_text("[oslo_policy]\npolicy_file = policy.yaml\n")
+    conf = cfg.ConfigOpts()
+    conf([], project="coffer", default_config_files=[str(tmp_path / "coffer.conf")], default_config_dirs=[])
+    policy = Policy(guards(), conf, clock=lambda: now_s)
+
+    assert not policy.allows("limits:index", context("member"))
+    assert policy.allows("flavor:index", context("member"))
+
+    (tmp_path / "policy.yaml").write_text('"limits:index": "@"\n')
+    later = (tmp_path / "policy.yaml").stat().st_mtime + 5
+    os.utime(tmp_path / "policy.yaml", (later, later))
+    now_s += REMEMBERED_S
+    assert policy.allows("limits:index", context("member"))
