@@ -103,6 +103,7 @@ def test_a_file_in_the_place_of_the_instances_is_refused(scratch_dir: Path) -> N
     (scratch_dir / "instances").write_text("mine")
     with pytest.raises(CloudFailed, match="a file stands in its place"):
         cloud_on(scratch_dir).create(spec())
+    cloud_on(scratch_dir).delete("i-1")
     assert (scratch_dir / "instances").read_text() == "mine"
 
 
@@ -114,6 +115,17 @@ def test_a_read_only_root_is_refused(tmpfs: Path) -> None:
     with pytest.raises(CloudMisconfigured, match="Read-only"):
         cloud_on(tmpfs).check()
     assert cloud_on(tmpfs).owned() == []
+
+
+def test_what_could_not_be_made_on_a_read_only_disk_is_deleted_all_the_same(
+    scratch_dir: Path, tmpfs: Path
+) -> None:
+    cloud = cloud_on(scratch_dir)
+    (scratch_dir / "instances").symlink_to(tmpfs)
+    subprocess.run(["mount", "-o", "remount,ro", str(tmpfs)], check=True)
+    with pytest.raises(CloudFailed, match="the file system is read-only"):
+        cloud.create(spec())
+    cloud.delete("i-1")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -90,7 +90,8 @@ class LocalCloud:
     def delete(self, instance_id: str) -> None:
         """See `Cloud`."""
         with told(instance_id, self.layout.guest_dir(instance_id)):
-            self.layout.make(traversable=self._separate_users)
+            # Not the directory of the instances: where it could not be made, nothing is in it to be removed.
+            self.layout.make_books(traversable=self._separate_users)
             with self._changing(instance_id):
                 self._remove(instance_id)
         LOG.info("instance removed instance_id=%s", instance_id)
@@ -136,8 +137,9 @@ class LocalCloud:
 
     def _establish(self, spec: ServerSpec, guest_dir: Path) -> GuestConfig:
         """Give the instance its user id, port and directory; `guest.json` comes last and says: complete."""
-        if shutil.disk_usage(self.layout.root).free < self._settings.min_free_gib * GIB:
-            raise OSError(errno.ENOSPC, "free space is below the reserve", str(self.layout.root))
+        instances = self.layout.instances
+        if shutil.disk_usage(instances).free < self._settings.min_free_gib * GIB:
+            raise OSError(errno.ENOSPC, "free space is below the reserve", str(instances))
         if os.path.lexists(guest_dir):
             self._remove(spec.instance_id)  # what an attempt left that was killed half-way
         with self.layout.allocating(self._settings.lock_timeout_s):

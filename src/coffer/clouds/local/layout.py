@@ -76,11 +76,18 @@ class Layout:
         Raises:
             OSError: one cannot be made.
         """
-        mode = 0o711 if traversable else 0o700
+        self.make_books(traversable=traversable)
+        make_dir(self.instances, _shared_mode(traversable=traversable))
+
+    def make_books(self, *, traversable: bool) -> None:
+        """Make what the locks need, and no more.
+
+        Raises:
+            OSError: a directory cannot be made.
+        """
         if not self.root.exists():
             self.root.mkdir(parents=True)
-            self.root.chmod(mode)
-        make_dir(self.instances, mode)
+            self.root.chmod(_shared_mode(traversable=traversable))
         make_dir(self.books, 0o700)
 
     @contextmanager
@@ -105,6 +112,10 @@ class Layout:
         stripe = zlib.crc32(instance_id.encode()) % _STRIPES
         with _locked(self.books / f"instances-{stripe:02}.lock", timeout_s):
             yield
+
+
+def _shared_mode(*, traversable: bool) -> int:
+    return 0o711 if traversable else 0o700
 
 
 def make_dir(path: Path, mode: int) -> None:
