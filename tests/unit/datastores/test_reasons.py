@@ -26,6 +26,11 @@ def test_known_causes_are_told_in_our_words() -> None:
     assert reason_from(bind, PLACE) == "port 6000 of 127.0.0.1 is taken by another process"
     full = "initdb: error: could not write: No space left on device\ninitdb: removing contents"
     assert reason_from(full, PLACE) == "no space is left on the device"
+    cut_short = (
+        'FATAL:  could not extend file "base/1/2691": wrote only 4096 of 8192 bytes at block 15\n'
+        "HINT:  Check free disk space.\nPANIC:  cannot abort transaction 1, it was already committed"
+    )
+    assert reason_from(cut_short, PLACE) == "no space is left on the device"
 
 
 def test_else_the_last_complaint_is_told_without_the_path() -> None:

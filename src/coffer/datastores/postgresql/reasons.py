@@ -7,6 +7,8 @@ from coffer.catalogue.masking import mask_secrets
 from coffer.datastores.driver import Place
 
 _LIMIT: Final = 300
+_NO_SPACE: Final = ("No space left on device", "Check free disk space", "Disk quota exceeded")
+"""A write that was cut short, "wrote only 4096 of 8192 bytes", has only the hint in the middle."""
 _COMPLAINT: Final = re.compile(r"\b(?:FATAL|PANIC|ERROR|error|fatal):\s+(.+)")
 
 
@@ -14,7 +16,7 @@ def reason_from(output: str, place: Place) -> str:
     """Return why a program failed: the causes we know in our words, else its own last complaint."""
     if "Address already in use" in output:
         return f"port {place.port} of {place.address} is taken by another process"
-    if "No space left on device" in output:
+    if any(said in output for said in _NO_SPACE):
         return "no space is left on the device"
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     complaints = [found[1] for line in lines if (found := _COMPLAINT.search(line))]
