@@ -86,7 +86,7 @@ def test_a_deletion_cut_short_is_completed(coffer: Standalone, phase: str) -> No
     tenant = Tenant(coffer.url)
     instance_id = tenant.create_active()
     place = coffer.guest_dir(instance_id)
-    postmaster = postmaster_of(coffer, instance_id)
+    postmaster = coffer.postmaster(instance_id)
     conditions: dict[str, Callable[[], bool]] = {
         "answered": lambda: True,
         "server gone": lambda: not is_running(postmaster),
@@ -109,7 +109,7 @@ def test_a_restart_cut_short_leaves_a_server_that_serves(coffer: Standalone, pha
     password = secrets.token_urlsafe(12)
     tenant = Tenant(coffer.url)
     instance_id = tenant.create_active(users={"alice": password})
-    postmaster = postmaster_of(coffer, instance_id)
+    postmaster = coffer.postmaster(instance_id)
     tenant.api.instances.restart(instance_id)
     if phase == "server gone":
         wait_for(lambda: not is_running(postmaster), PHASE_S, "the server to stop")
@@ -176,11 +176,6 @@ def write_a_row(tenant: Tenant, instance_id: str, password: str) -> None:
     with tenant.log_in(instance_id, database="shop", user="alice", password=password) as session:
         session.execute("create table if not exists sales (n int)")
         session.execute("insert into sales values (1)")
-
-
-def postmaster_of(coffer: Standalone, instance_id: str) -> int:
-    """Return the process of the database server."""
-    return int((coffer.guest_dir(instance_id) / "data" / "postmaster.pid").read_text().split()[0])
 
 
 def delete_without_a_trace(coffer: Standalone, instance_id: str) -> None:

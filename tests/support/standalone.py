@@ -1,6 +1,7 @@
 """`coffer standalone` as a process of its own, which a test may kill and start again on the same directory."""
 
 import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import mounts
-from tests.support.processes import kill_about
+from tests.support.processes import about, kill_about
 from tests.support.scratch import scratch
 from tests.support.waiting import wait_for
 
@@ -38,7 +39,7 @@ class Standalone:
         self.config_file = root / "coffer.conf"
         self._options: dict[str, dict[str, object]] = {
             "DEFAULT": {"report_interval": 0.2},
-            "local_cloud": {"min_free_gib": 0.1},
+            "local_cloud": {"min_free_gib": 0},
         }
         for group, values in (options or {}).items():
             self._options.setdefault(group, {}).update(values)
@@ -80,16 +81,33 @@ class Standalone:
 
     def kill(self) -> None:
         """Kill the control plane, at once and without a word."""
-        self._end(signal.SIGKILL)
+        self.end(signal.SIGKILL)
 
     def stop(self) -> int:
         """Ask the control plane to stop; return its exit code."""
-        return self._end(signal.SIGTERM)
+        return self.end(signal.SIGTERM)
+
+    def end(self, how: signal.Signals) -> int:
+        """Send the control plane a signal, wait for its end and return its exit code."""
+        assert self._process is not None
+        self._process.send_signal(how)
+        code = self._process.wait(STOP_S)
+        self._process = None
+        return code
 
     def kill_and_start(self) -> None:
         """Let another control plane take over the directory of a killed one."""
         self.kill()
         self.start()
+
+    def postmaster(self, instance_id: str) -> int:
+        """Return the process of an instance's database server."""
+        return int((self.guest_dir(instance_id) / "data" / "postmaster.pid").read_text().split()[0])
+
+    def kill_server(self, instance_id: str) -> None:
+        """Kill the database server of an instance, and wait until its children have noticed."""
+        os.kill(self.postmaster(instance_id), signal.SIGKILL)
+        wait_for(lambda: not about(self.guest_dir(instance_id)), STOP_S, "the end of the server")
 
     def command(self, *words: str) -> list[str]:
         """Return the command line of a `coffer` command on the state directory."""
@@ -140,13 +158,6 @@ class Standalone:
             self.kill()
         kill_about(self.root)
         mounts.unmount_below(self.root)
-
-    def _end(self, number: signal.Signals) -> int:
-        assert self._process is not None
-        self._process.send_signal(number)
-        code = self._process.wait(STOP_S)
-        self._process = None
-        return code
 
     def _is_up(self) -> bool:
         assert self._process is not None
