@@ -67,11 +67,30 @@ def register_options(conf: cfg.ConfigOpts, *, exchange: str) -> None:
 
 
 class _Connection(impl_rabbit.Connection):  # type: ignore[misc]  # oslo.messaging is untyped
-    """oslo.messaging's connection, which stops sooner."""
+    """oslo.messaging's connection, which stops sooner and never waits for ever to be made.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    Without `retry` it would, holding locks that every later call needs; once made, it reconnects by itself.
+    """
+
+    def __init__(self, conf: Any, url: Any, purpose: Any, retry: int | None = None) -> None:
+        super().__init__(conf, url, purpose, retry=0 if retry is None else retry)
         self._poll_timeout: float = min(self._poll_timeout, _POLL_S)
+
+    def ensure_connection(self) -> None:
+        """Connect, if that is to be done."""
+        self._close_dead()
+        super().ensure_connection()
+
+    def ensure(self, *args: Any, **kwargs: Any) -> Any:
+        """Do what is to be done, over a new connection if the old one is dead."""
+        self._close_dead()
+        return super().ensure(*args, **kwargs)
+
+    def _close_dead(self) -> None:
+        """Close a connection that will be replaced: kombu only forgets it, and its socket stays open."""
+        dead = self.connection._connection  # noqa: SLF001 - kombu gives no other way to it
+        if dead is not None and not self.connection.connected:
+            dead.collect()
 
 
 class _Dispatcher(oslo_dispatcher.DispatcherBase):  # type: ignore[misc]  # oslo.messaging is untyped

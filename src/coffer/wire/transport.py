@@ -28,9 +28,10 @@ def oslo() -> types.ModuleType:
         from coffer.wire import oslo as adapter
 
     # Below INFO the library prints whole messages, arguments included.
-    library = logging.getLogger("oslo_messaging")
-    if library.level < logging.INFO:
-        library.setLevel(logging.INFO)
+    for name in ("oslo_messaging", "oslo.messaging"):
+        library = logging.getLogger(name)
+        if library.level < logging.INFO:
+            library.setLevel(logging.INFO)
     return adapter
 
 
