@@ -90,7 +90,15 @@ def _conductor(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequence[
 def _relay(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequence[Path]) -> None:
     database = _database(conf, cleanup)
     holder = f"relay.{conf.host}.{uuid.uuid4().hex[:8]}"
-    _started(cleanup, Relay(database, transport.publisher(conf), holder, utcnow))
+    _started(
+        cleanup,
+        Relay(
+            database,
+            transport.publisher(conf, has_collector=conf.relay_declares_collector_queue),
+            holder,
+            utcnow,
+        ),
+    )
 
 
 def _collector(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequence[Path]) -> None:

@@ -113,7 +113,7 @@ def _carry_events(directory: Path, site: Site, cleanup: contextlib.ExitStack) ->
     collector_schema.upgrade(database)
     collector = Collector(database, utcnow)
     if conf.oslo_messaging_notifications.transport_url:
-        publisher = transport.publisher(conf)
+        publisher = transport.publisher(conf, has_collector=True)
         with understood("[oslo_messaging_notifications] transport_url"):
             consumer = transport.consumer(conf, collector.receive)
         _started(cleanup, consumer)

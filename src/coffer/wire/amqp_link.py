@@ -152,6 +152,14 @@ class AmqpLink:
             for key in routing_keys:
                 self._channel.queue_bind(name, self.settings.exchange, key)
 
+    def declare_reader_queue(self, name: str) -> None:
+        """Declare the durable queue of one reader of all notifications.
+
+        Raises:
+            BrokerMismatch: if it exists and is different.
+        """
+        self.declare_queue(name, self.settings.all_routing_keys(), durable=True, auto_delete=False)
+
     def confirm(
         self,
         on_ack: Callable[[int, bool], None],

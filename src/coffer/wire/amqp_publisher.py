@@ -136,6 +136,8 @@ class AmqpPublisher:
                 link.declare_queue(
                     key, (key,), durable=self._settings.durable, auto_delete=self._settings.auto_delete
                 )
+        if self._settings.extra_queue is not None:
+            link.declare_reader_queue(self._settings.extra_queue)
 
     def _disconnect(self) -> None:
         link, self._link = self._link, None

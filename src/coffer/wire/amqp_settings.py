@@ -21,8 +21,9 @@ class AmqpHost:
 class AmqpSettings:
     """One broker (its nodes are tried in turn), and how exchange and queues are declared there.
 
-    `tls` are py-amqp's TLS parameters, None for a plain connection. `timeout_s` limits every single wait.
-    `heartbeat_s` of 0 means none.
+    `extra_queue` is a queue that the publisher declares and binds besides those of the topics, so that its reader
+    misses nothing that was published before he first came. `tls` are py-amqp's TLS parameters, None for a plain
+    connection. `timeout_s` limits every single wait. `heartbeat_s` of 0 means none.
     """
 
     hosts: tuple[AmqpHost, ...]
@@ -31,6 +32,7 @@ class AmqpSettings:
     topics: tuple[str, ...] = ("notifications",)
     durable: bool = True
     auto_delete: bool = False
+    extra_queue: str | None = None
     queue_arguments: Mapping[str, object] = field(default_factory=dict)
     tls: Mapping[str, object] | None = None
     login_method: str = "AMQPLAIN"

@@ -77,8 +77,7 @@ class Consumer:
         try:
             self._waiting = []
             link.declare_exchange()
-            keys = self._settings.all_routing_keys()
-            link.declare_queue(self._queue, keys, durable=True, auto_delete=False)
+            link.declare_reader_queue(self._queue)
             link.consume(self._queue, self._prefetch, lambda tag, body: self._waiting.append((tag, body)))
             self.is_connected = True
             LOG.info("consumer connected queue=%s", self._queue)

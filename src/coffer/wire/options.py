@@ -38,6 +38,12 @@ OPTIONS = (
         default="coffer-collector",
         help="The durable queue that the collector binds to the notifications' exchange.",
     ),
+    cfg.BoolOpt(
+        "relay_declares_collector_queue",
+        default=False,
+        help="Let `coffer relay` make the collector's queue, so that a collector that comes later misses nothing. "
+        "Only for those who run one: without it the queue fills.",
+    ),
     cfg.IntOpt(
         "collector_prefetch",
         default=500,

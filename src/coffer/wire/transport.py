@@ -4,6 +4,7 @@ import logging
 import threading
 import types
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from oslo_config import cfg
@@ -46,16 +47,18 @@ def rpc_transport(conf: cfg.ConfigOpts) -> RpcTransport:
     )
 
 
-def publisher(conf: cfg.ConfigOpts) -> Publisher:
+def publisher(conf: cfg.ConfigOpts, *, has_collector: bool = False) -> Publisher:
     """Return the publisher for the broker that `[oslo_messaging_notifications] transport_url` names.
 
-    Without it, that is `transport_url`. RabbitMQ is published to in confirmed batches, all else one by one.
+    Without it, that is `transport_url`. RabbitMQ is published to in confirmed batches, all else one by one. With
+    `has_collector` the collector's queue is made before anything is published, even if the collector comes later.
     """
     adapter = oslo()
     if adapter.is_rabbitmq(conf):
         from coffer.wire.amqp_publisher import AmqpPublisher
 
-        return AmqpPublisher(adapter.amqp_settings(conf))
+        queue = conf.collector_queue if has_collector else None
+        return AmqpPublisher(replace(adapter.amqp_settings(conf), extra_queue=queue))
     from coffer.wire.oslo_publisher import OsloPublisher
 
     topics = conf.oslo_messaging_notifications.topics

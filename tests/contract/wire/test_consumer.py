@@ -168,3 +168,18 @@ def test_a_slow_handler_is_waited_for_when_the_consumer_stops(conf: cfg.ConfigOp
 def test_the_collector_needs_rabbitmq() -> None:
     with pytest.raises(ValueError, match="RabbitMQ"):
         transport.consumer(messaging_conf("kombu+memory://"), lambda _bodies: None)
+
+
+def test_what_was_published_before_the_collector_first_came_waits_for_it(
+    conf: cfg.ConfigOpts, store: Store
+) -> None:
+    publisher = transport.publisher(conf, has_collector=True)
+    batch = outgoing(3, first_id=1)
+    wait_for(lambda: len(publisher.publish(batch)) == 3, 60, "the broker")
+    publisher.close()
+
+    late = transport.consumer(conf, store)
+    late.start()
+    wait_for(lambda: len(store.bodies) == 3, 20, "what had been published")
+    assert late.stop()
+    assert store.bodies == [message.body for message in batch]
