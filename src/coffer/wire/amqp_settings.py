@@ -21,9 +21,9 @@ class AmqpHost:
 class AmqpSettings:
     """One broker (its nodes are tried in turn), and how exchange and queues are declared there.
 
-    `extra_queue` is a queue that the publisher declares and binds besides those of the topics, so that its reader
-    misses nothing that was published before he first came. `tls` are py-amqp's TLS parameters, None for a plain
-    connection. `timeout_s` limits every single wait. `heartbeat_s` of 0 means none.
+    `extra_queue` is a queue that the publisher declares and binds besides those of the topics, so that its
+    reader misses nothing that was published before he first came. `tls` are py-amqp's TLS parameters, None
+    for a plain connection. `timeout_s` limits every single wait. `heartbeat_s` of 0 means none.
     """
 
     hosts: tuple[AmqpHost, ...]

@@ -14,7 +14,6 @@ _VERSION_KEY = "oslo.version"
 _MESSAGE_KEY = "oslo.message"
 _CONTEXT_PREFIX = "_context_"
 _UNIQUE_ID = "_unique_id"
-_TIME_FORMAT = "%Y-%m-%d %H:%M:%S.%f"
 _PREFIX = b'{"oslo.version":"2.0","oslo.message":'
 
 
@@ -48,7 +47,7 @@ def seal(notification: Notification) -> bytes:
         "event_type": notification.event_type,
         "priority": notification.severity.upper(),
         "payload": notification.payload,
-        "timestamp": notification.timestamp.astimezone(UTC).strftime(_TIME_FORMAT),
+        "timestamp": _time_text(notification.timestamp),
         _UNIQUE_ID: notification.unique_id,
     }
     message.update((_CONTEXT_PREFIX + key, value) for key, value in notification.context.items())
@@ -123,6 +122,11 @@ def _text(message: dict[str, JSON], key: str) -> str:
     if not isinstance(value, str) or not value:
         raise MalformedMessage(f"{key} is not text")
     return value
+
+
+def _time_text(moment: datetime) -> str:
+    """Return the form that oslo.messaging writes: UTC, without saying so."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
 
 
 def _time(value: str) -> datetime:

@@ -41,8 +41,8 @@ OPTIONS = (
     cfg.BoolOpt(
         "relay_declares_collector_queue",
         default=False,
-        help="Let `coffer relay` make the collector's queue, so that a collector that comes later misses nothing. "
-        "Only for those who run one: without it the queue fills.",
+        help="Let `coffer relay` make the collector's queue, so that a collector that comes later misses "
+        "nothing. Only for those who run one: without it the queue fills.",
     ),
     cfg.IntOpt(
         "collector_prefetch",

@@ -50,8 +50,9 @@ def rpc_transport(conf: cfg.ConfigOpts) -> RpcTransport:
 def publisher(conf: cfg.ConfigOpts, *, has_collector: bool = False) -> Publisher:
     """Return the publisher for the broker that `[oslo_messaging_notifications] transport_url` names.
 
-    Without it, that is `transport_url`. RabbitMQ is published to in confirmed batches, all else one by one. With
-    `has_collector` the collector's queue is made before anything is published, even if the collector comes later.
+    Without it, that is `transport_url`. RabbitMQ is published to in confirmed batches, all else one by one.
+    With `has_collector` the collector's queue is made before anything is published, even if the collector
+    comes later.
     """
     adapter = oslo()
     if adapter.is_rabbitmq(conf):
