@@ -1,0 +1,31 @@
+"""The databases on which the lifecycle's guarantees are tested."""
+
+import pytest
+from tests.contract.lifecycle.ground import Ground
+from tests.support.databases import (
+    database,
+    database_url,
+    postgresql_server,
+    postgresql_template,
+    postgresql_url,
+    sqlite_template,
+    sqlite_url,
+)
+
+from coffer.store.database import Database
+
+__all__ = [
+    "database",
+    "database_url",
+    "postgresql_server",
+    "postgresql_template",
+    "postgresql_url",
+    "sqlite_template",
+    "sqlite_url",
+]
+
+
+@pytest.fixture
+def ground(database: Database) -> Ground:
+    """A fresh database, once of each kind, at noon."""
+    return Ground(database)
