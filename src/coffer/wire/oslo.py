@@ -63,6 +63,8 @@ def register_options(conf: cfg.ConfigOpts, *, exchange: str) -> None:
             conf.register_opts(getattr(module, name), group=name)
     conf.set_default("control_exchange", exchange)
     conf.set_default("executor_thread_pool_size", 16)
+    # A broker that comes back is found within seconds, not half a minute.
+    conf.set_default("rabbit_interval_max", 3, group="oslo_messaging_rabbit")
     conf.set_default("amqp_durable_queues", True, group="oslo_messaging_rabbit")
 
 

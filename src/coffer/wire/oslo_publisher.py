@@ -4,6 +4,7 @@ It is for what RabbitMQ's own publisher does not cover. It never uses the notifi
 and makes new ids; whether an answer means that a message is stored is up to the transport (Kafka's does not).
 """
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -47,8 +48,9 @@ class OsloPublisher:
         return frozenset(sent)
 
     def close(self) -> None:
-        """Close every connection."""
-        self._notifications.close()
+        """Close every connection; what a frozen broker holds ends with the process."""
+        with contextlib.suppress(NotDeliveredError):
+            self._delivery.within(self._timeout_s, lambda _abandoned: self._notifications.close())
 
     def _send(self, topic: str, body: bytes) -> None:
         self._delivery.within(self._timeout_s, lambda _abandoned: self._notifications.send(topic, body))

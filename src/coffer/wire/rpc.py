@@ -83,9 +83,10 @@ class RpcTransport:
 
         self._persist(once, self._send_timeout_s, self._send_timeout_s)
 
-    def close(self) -> None:
-        """Close every connection."""
-        self._messaging.close()
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Close every connection; those of a frozen broker end with the process."""
+        if not _done_within(timeout_s, self._messaging.close, "close rpc transport"):
+            LOG.warning("rpc transport not closed in time timeout_s=%s", timeout_s)
 
     def _persist(self, once: Callable[[], Result], retry_s: float, limit_s: float) -> Result:
         """Try for `retry_s`, and wait for the last attempt until `limit_s`."""
@@ -215,11 +216,15 @@ class RpcServer:
             listener.stop()
             listener.wait()
 
-        ending = threading.Thread(target=end, name=f"stop {self._topic}", daemon=True)
-        ending.start()
-        ending.join(timeout_s)
-        if ending.is_alive():
-            LOG.warning(
-                "rpc server stopped with work under way topic=%s timeout_s=%s", self._topic, timeout_s
-            )
-        return not ending.is_alive()
+        is_done = _done_within(timeout_s, end, f"stop {self._topic}")
+        if not is_done:
+            LOG.warning("rpc server not stopped in time topic=%s timeout_s=%s", self._topic, timeout_s)
+        return is_done
+
+
+def _done_within(timeout_s: float, work: Callable[[], None], name: str) -> bool:
+    """Do `work` in a thread that nobody waits for at exit; False if it goes on after `timeout_s`."""
+    thread = threading.Thread(target=work, name=name, daemon=True)
+    thread.start()
+    thread.join(timeout_s)
+    return not thread.is_alive()

@@ -105,6 +105,21 @@ def test_nothing_waits_longer_than_the_limit_for_a_frozen_broker(
     over.close()
 
 
+def test_a_frozen_broker_does_not_keep_us_from_ending(rabbit: RabbitNode, ctx: TroveContext) -> None:
+    over = _transport(rabbit)
+    server = TASKMANAGER.server(over, server="h", endpoint=Tasks())
+    server.start()
+    TaskmanagerClient(over).delete_instance(ctx, "i1")
+    rabbit.freeze()
+
+    started = time.monotonic()
+    server.stop(timeout_s=1)
+    over.close(timeout_s=1)
+
+    assert time.monotonic() - started < 4
+    rabbit.thaw()
+
+
 def test_servers_and_clients_find_the_broker_again_and_tasks_in_its_queues_survive(
     rabbit: RabbitNode, ctx: TroveContext
 ) -> None:
