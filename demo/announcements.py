@@ -89,8 +89,9 @@ def runs_of(events: list[Event]) -> list[RunOfEvents]:
 def table_of(runs: list[RunOfEvents]) -> Table:
     """Return the table of runs: what began, how it ended, how long it took."""
     table = Table(title="Runs", title_justify="left")
-    for heading in ("operation", "on", "started", "ending", "duration", "reason"):
-        table.add_column(heading, overflow="fold")
+    for heading in ("operation", "on", "started", "ending", "duration"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("reason", overflow="fold")
     for run in runs:
         start, last = run.events[0], run.events[-1]
         payload = last["payload"]
@@ -109,7 +110,7 @@ def table_of(runs: list[RunOfEvents]) -> Table:
 def _subject(payload: dict[str, Any]) -> str:
     """Say in a word what an event is about."""
     named = payload.get("dbname") or payload.get("username") or payload.get("name")
-    return str(named or f"instance {payload.get('instance_id', '')[:8]}…")
+    return str(named or f"{payload.get('instance_id', '')[:8]}…")
 
 
 def _line(event: Event) -> Text:
