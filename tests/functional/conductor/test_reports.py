@@ -1,0 +1,420 @@
+"""G7 and G9 at the guests' door, over real RPC: what a guest may say, and what it may not."""
+
+import json
+import logging
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from tests.support.plane import PROJECT, Plane
+from tests.support.rows import new_instance
+
+from coffer.catalogue.errors import GuestFailed
+from coffer.catalogue.operations import OPERATIONS
+from coffer.catalogue.states import InstanceState, ServiceStatus
+from coffer.lifecycle.trace import MESSAGE_LIMIT, TRACE_LIMIT
+from coffer.store import instances
+from coffer.store.instances import Instance
+from coffer.wire.context import Ticket, TroveContext
+from coffer.wire.contracts import CONDUCTOR, ConductorClient
+from coffer.wire.json import JSON
+
+CALL_S = 20.0
+
+
+class Door:
+    """Speaks to the conductor as a guest does, and waits until it has been heard; production casts."""
+
+    def __init__(self, plane: Plane) -> None:
+        self.plane = plane
+        self._rpc = CONDUCTOR.client(plane.rpc)
+
+    def says(self, method: str, ctx: TroveContext, instance_id: Any, **args: Any) -> None:
+        self._rpc.call(ctx, method, timeout_s=CALL_S, instance_id=instance_id, **args)
+
+    def ended(self, ctx: TroveContext, instance_id: Any, traits: Any = None) -> None:
+        self.says("notify_end", ctx, instance_id, traits=traits or {})
+
+    def failed(
+        self,
+        ctx: TroveContext,
+        instance_id: Any,
+        etype: Any = "guest_failed",
+        value: Any = None,
+        trace: Any = "GuestFailed: no",
+    ) -> None:
+        value = {"data": {}, "message": "It did not work."} if value is None else value
+        self.says("notify_exc_info", ctx, instance_id, etype=etype, value=value, trace=trace)
+
+    def beats(self, instance_id: Any, status: Any = "HEALTHY", sent_at: Any = None) -> None:
+        sent_at = datetime.now(UTC).isoformat() if sent_at is None else sent_at
+        self.says("heartbeat", TroveContext(overwrite=False), instance_id, status=status, sent_at=sent_at)
+
+
+@pytest.fixture
+def door(plane: Plane) -> Door:
+    return Door(plane)
+
+
+@pytest.fixture
+def instance(plane: Plane) -> Instance:
+    """An instance that is ACTIVE; its guest is the test."""
+    return put(plane)
+
+
+def put(plane: Plane, **fields: Any) -> Instance:
+    row = new_instance(**{"project_id": PROJECT, "state": InstanceState.ACTIVE, **fields})
+    with plane.database.writing() as tx:
+        instances.insert(tx, row)
+    return row
+
+
+def handed(plane: Plane, instance: Instance, dbname: str = "shop", to: str | None = None) -> TroveContext:
+    """Begin a run that the guest of the instance is to end, and return its context."""
+    ctx = TroveContext(project_id=PROJECT, user_id="u", client_ip="10.0.0.9:51234", overwrite=False)
+    items = [{"instance_id": instance.id, "dbname": dbname}]
+    with plane.api.begin(ctx, OPERATIONS["database_create"], instance=instance, items=items) as beginning:
+        pass
+    assert plane.api.hand_over(beginning.run.run_id, to or instance.id)
+    return beginning.context
+
+
+def run_id(ctx: TroveContext) -> str:
+    assert ctx.notification is not None
+    return ctx.notification.run_id
+
+
+# --- what a guest may say -------------------------------------------------------------------------
+
+
+def test_a_guest_ends_the_run_that_was_handed_to_it(plane: Plane, door: Door, instance: Instance) -> None:
+    ctx = handed(plane, instance)
+
+    ConductorClient(plane.rpc).notify_end(ctx, instance.id, {})
+    plane.wait_until_idle()
+
+    end = plane.event("dbaas.database_create.end")
+    assert end.publisher_id == "conductor.control-1"
+    assert end.payload["server_type"] == "conductor"
+    assert end.payload["dbname"] == "shop"
+    assert end.payload["run_id"] == run_id(ctx)
+
+
+def test_a_guest_fails_the_run_that_was_handed_to_it(plane: Plane, instance: Instance) -> None:
+    ctx = handed(plane, instance)
+    value: dict[str, JSON] = {
+        "data": {"name": "shop"},
+        "message": "A database with the name shop already exists.",
+    }
+
+    ConductorClient(plane.rpc).notify_exc_info(
+        ctx,
+        instance.id,
+        "database_exists",
+        value,
+        "DatabaseExists: A database\n  at databases.py:7 in create",
+    )
+    plane.wait_until_idle()
+
+    error = plane.event("dbaas.database_create.error").payload
+    assert (error["error_code"], error["fault"]) == ("database_exists", "user")
+    assert error["message"] == value["message"]
+    assert str(error["exception"]).startswith(
+        "database_exists: DatabaseExists: A database\n  at databases.py:7"
+    )
+
+
+def test_what_is_said_twice_counts_once(plane: Plane, door: Door, instance: Instance) -> None:
+    ctx = handed(plane, instance)
+    door.ended(ctx, instance.id)
+
+    door.ended(ctx, instance.id)
+    door.failed(ctx, instance.id)
+
+    assert plane.told() == ["database_create.start", "database_create.end"]
+
+
+# --- what it may not ------------------------------------------------------------------------------
+
+STRANGERS: list[Any] = [None, "", 0, [], {}, "*", "%", "\x00", "\ud800", "x" * 1_000_000, "é"]
+strangers = pytest.mark.parametrize("stranger", STRANGERS, ids=lambda value: ascii(value)[:12])
+
+
+def untouched(plane: Plane, ctx: TroveContext) -> None:
+    assert plane.open_runs() == [run_id(ctx)]
+    assert plane.told() == ["database_create.start"]
+
+
+def test_a_guest_cannot_end_the_run_of_another(plane: Plane, door: Door, instance: Instance) -> None:
+    ctx, other = handed(plane, instance), put(plane)
+
+    door.ended(ctx, other.id)
+    door.failed(ctx, other.id)
+
+    untouched(plane, ctx)
+
+
+@strangers
+def test_nobody_cannot_end_a_run(plane: Plane, door: Door, instance: Instance, stranger: Any) -> None:
+    """To the lifecycle, None means: it is no guest who ends the run, so it may be anybody's."""
+    ctx = handed(plane, instance)
+
+    door.ended(ctx, stranger)
+    door.failed(ctx, stranger)
+
+    untouched(plane, ctx)
+
+
+def test_a_run_that_was_handed_to_nobody_is_no_guest_s_to_end(
+    plane: Plane, door: Door, instance: Instance
+) -> None:
+    ctx = TroveContext(project_id=PROJECT, user_id="u", overwrite=False)
+    items = [{"instance_id": instance.id, "dbname": "shop"}]
+    with plane.api.begin(ctx, OPERATIONS["database_create"], instance=instance, items=items) as beginning:
+        pass
+
+    door.ended(beginning.context, instance.id)
+    door.failed(beginning.context, instance.id)
+
+    untouched(plane, beginning.context)
+
+
+@pytest.mark.parametrize("unknown", [str(uuid.uuid4()), "", "\x00", "x" * 100_000, "' OR 1=1 --"])
+def test_an_unknown_run_cannot_be_ended(
+    plane: Plane, door: Door, instance: Instance, unknown: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    ctx = TroveContext(notification=Ticket(run_id=unknown, operation="database_create"), overwrite=False)
+
+    with caplog.at_level(logging.WARNING):
+        door.ended(ctx, instance.id)
+        door.failed(ctx, instance.id)
+
+    assert plane.told() == []
+    assert caplog.text.count("report refused") == 2
+    assert "Traceback" not in caplog.text
+    assert len(caplog.text) < 5_000
+
+
+def test_an_ended_run_cannot_be_ended_again(plane: Plane, door: Door, instance: Instance) -> None:
+    ctx = handed(plane, instance)
+    plane.api.fail(run_id(ctx), GuestFailed(reason="It took too long."))
+
+    door.ended(ctx, instance.id)
+
+    assert plane.told() == ["database_create.start", "database_create.error"]
+
+
+def test_whose_it_is_and_what_it_was_about_come_from_the_stored_run(
+    plane: Plane, door: Door, instance: Instance
+) -> None:
+    ctx = handed(plane, instance)
+    forged = TroveContext(
+        project_id="victim",
+        user_id="victim",
+        request_id="req-forged",
+        client_ip="6.6.6.6:6",
+        is_admin=True,
+        notification=Ticket(run_id=run_id(ctx), operation="instance_delete"),
+        overwrite=False,
+    )
+    traits = {"tenant_id": "victim", "dbname": "other", "server_type": "api", "instance_id": "other", "x": 1}
+
+    door.ended(forged, instance.id, traits)
+
+    end = plane.event("dbaas.database_create.end")
+    assert end.payload["tenant_id"] == PROJECT
+    assert end.payload["dbname"] == "shop"
+    assert end.payload["instance_id"] == instance.id
+    assert end.payload["server_type"] == "conductor"
+    assert end.payload["client_ip"] == "10.0.0.9:51234"
+    assert end.payload["request_id"] == ctx.request_id
+    assert end.context["project_id"] == PROJECT
+    assert "victim" not in str(end)
+    assert "forged" not in str(end)
+
+
+def test_a_guest_s_words_are_bounded(plane: Plane, door: Door, instance: Instance) -> None:
+    ctx = handed(plane, instance)
+
+    door.failed(ctx, instance.id, "E" * 100_000, {"message": "m" * 3_000_000}, "t" * 3_000_000)
+
+    error = plane.event("dbaas.database_create.error").payload
+    assert len(str(error["message"])) == MESSAGE_LIMIT
+    assert len(str(error["exception"])) == TRACE_LIMIT
+    assert str(error["exception"]).startswith("E" * 100 + ": t")
+
+
+def test_a_guest_s_words_are_visible_and_hold_no_secret(plane: Plane, door: Door, instance: Instance) -> None:
+    ctx = handed(plane, instance)
+    dirty = "\x1b[2Jno\x00 \u202e PASSWORD 'tiger-4711' said \"alice\"\r\nmore"
+
+    door.failed(ctx, instance.id, "guest_failed", {"message": dirty}, dirty)
+
+    error = plane.event("dbaas.database_create.error").payload
+    for said in (str(error["message"]), str(error["exception"])):
+        assert "tiger" not in said
+        assert '"' not in said
+        assert all(char.isprintable() or char == "\n" for char in said)
+    assert error["message"] == " [2Jno    PASSWORD *** said 'alice' \nmore"
+
+
+@pytest.mark.parametrize(
+    "etype", ["owner_died", "quota_exceeded", "internal_error", "ValueError", "os.system", "", None, [], 7]
+)
+def test_a_guest_speaks_in_nobody_else_s_name(
+    plane: Plane, door: Door, instance: Instance, etype: Any
+) -> None:
+    ctx = handed(plane, instance)
+
+    door.failed(ctx, instance.id, etype)
+
+    error = plane.event("dbaas.database_create.error").payload
+    assert (error["error_code"], error["fault"]) == ("guest_failed", "system")
+
+
+@pytest.mark.parametrize("value", [[], "text", 7, {"message": None}, {"message": ["x"]}, {"message": ""}, {}])
+@pytest.mark.parametrize("trace", ["", None, ["x"], {"x": 1}])
+def test_a_report_of_the_wrong_shape_still_ends_the_run(
+    plane: Plane, door: Door, instance: Instance, value: Any, trace: Any
+) -> None:
+    ctx = handed(plane, instance)
+
+    door.failed(ctx, instance.id, "guest_failed", value, trace)
+
+    assert plane.open_runs() == []
+    assert plane.event("dbaas.database_create.error").payload["message"]
+
+
+# --- G9 -------------------------------------------------------------------------------------------
+
+
+def test_a_context_without_a_notification_is_served_silently(
+    plane: Plane, door: Door, instance: Instance, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An old guest's, or that of a guest whose old control plane sent none."""
+    silent = TroveContext(overwrite=False)
+    caplog.clear()
+
+    with caplog.at_level(logging.INFO, logger="coffer"):
+        door.ended(silent, instance.id)
+        door.failed(silent, instance.id)
+
+    assert plane.told() == []
+    assert [record for record in caplog.records if record.name.startswith("coffer")] == []
+
+
+def test_what_a_newer_guest_says_in_addition_is_skipped(plane: Plane, door: Door, instance: Instance) -> None:
+    ctx = handed(plane, instance)
+
+    door.says("notify_end", ctx, instance.id, traits={}, how_it_felt="good")
+
+    assert plane.told() == ["database_create.start", "database_create.end"]
+
+
+# --- launching ------------------------------------------------------------------------------------
+
+
+def test_a_created_instance_is_launched_when_its_guest_says_so(plane: Plane, door: Door) -> None:
+    instance_id = str(uuid.uuid4())
+    ctx = TroveContext(project_id=PROJECT, user_id="u", overwrite=False)
+    with plane.api.begin(
+        ctx, OPERATIONS["instance_create"], instance_id=instance_id, items=[{"instance_id": instance_id}]
+    ) as beginning:
+        instances.insert(beginning.tx, new_instance(id=instance_id, project_id=PROJECT))
+    plane.task.hand_over(beginning.run.run_id, instance_id)
+
+    door.ended(beginning.context, instance_id)
+
+    row = plane.instance(instance_id)
+    assert row.state == InstanceState.ACTIVE
+    assert row.launched_at is not None
+    assert plane.told() == ["instance_create.start", "instance_create.end", "trove.instance.create"]
+    assert plane.event("dbaas.instance_create.end").payload["instance_id"] == instance_id
+    assert plane.event("trove.instance.create").payload["state"] == "active"
+
+
+def test_another_operation_launches_nothing(plane: Plane, door: Door, instance: Instance) -> None:
+    door.ended(handed(plane, instance), instance.id)
+
+    assert plane.instance(instance.id).launched_at is None
+    assert "trove.instance.create" not in plane.told()
+
+
+# --- signs of life --------------------------------------------------------------------------------
+
+
+def test_a_heartbeat_is_kept(plane: Plane, instance: Instance) -> None:
+    sent_at = datetime.now(UTC)
+
+    Door(plane).beats(instance.id, "CRASHED", sent_at.isoformat())
+
+    row = plane.instance(instance.id)
+    assert (row.service_status, row.service_seen_at) == (ServiceStatus.CRASHED, sent_at)
+
+
+def test_an_older_heartbeat_never_overwrites_a_newer(plane: Plane, door: Door, instance: Instance) -> None:
+    newer = datetime.now(UTC) - timedelta(seconds=1)
+    door.beats(instance.id, "HEALTHY", newer.isoformat())
+
+    door.beats(instance.id, "CRASHED", (newer - timedelta(microseconds=1)).isoformat())
+    door.beats(instance.id, "CRASHED", newer.astimezone(UTC).isoformat())
+
+    row = plane.instance(instance.id)
+    assert (row.service_status, row.service_seen_at) == (ServiceStatus.HEALTHY, newer)
+
+
+def test_a_guest_whose_clock_is_ahead_does_not_outlive_itself(
+    plane: Plane, door: Door, instance: Instance
+) -> None:
+    door.beats(instance.id, "HEALTHY", "9999-12-31T23:59:59+00:00")
+    seen_at = plane.instance(instance.id).service_seen_at
+    assert seen_at is not None
+    assert seen_at <= datetime.now(UTC)
+
+    door.beats(instance.id, "CRASHED")
+    assert plane.instance(instance.id).service_status == ServiceStatus.CRASHED
+
+
+MALFORMED: list[dict[str, Any]] = [
+    {"status": "FINE"},
+    {"status": None},
+    {"status": []},
+    {"status": "HEALTHY'; DROP TABLE instances; --"},
+    {"sent_at": "yesterday"},
+    {"sent_at": "2026-01-01T00:00:00"},
+    {"sent_at": 7},
+    {"sent_at": []},
+    {"sent_at": "0001-01-01T00:00:00+14:00"},
+    {"sent_at": "9999-12-31T23:59:59-14:00"},
+]
+
+
+@pytest.mark.parametrize("said", MALFORMED, ids=json.dumps)
+def test_a_malformed_heartbeat_is_refused(
+    plane: Plane, door: Door, instance: Instance, said: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    door.beats(instance.id, **said)
+
+    assert plane.instance(instance.id) == instance
+    assert "heartbeat refused: malformed" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+@strangers
+def test_a_heartbeat_of_nobody_is_refused(
+    plane: Plane, door: Door, instance: Instance, stranger: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    door.beats(stranger)
+
+    assert plane.instance(instance.id) == instance
+    assert "Traceback" not in caplog.text
+    assert len(caplog.text) < 5_000
+
+
+def test_a_deleted_instance_has_no_sign_of_life(plane: Plane, door: Door) -> None:
+    gone = put(plane, state=InstanceState.DELETED, deleted_at=plane.api.clock())
+
+    door.beats(gone.id)
+
+    assert plane.instance(gone.id) == gone

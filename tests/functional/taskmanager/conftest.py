@@ -1,0 +1,17 @@
+"""A control plane a test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.databases import sqlite_template, sqlite_url
+from tests.support.plane import Plane
+
+__all__ = ["sqlite_template", "sqlite_url"]
+
+
+@pytest.fixture
+def plane(sqlite_url: str, tmp_path: Path) -> Iterator[Plane]:
+    """A control plane on an empty database."""
+    with Plane(sqlite_url, tmp_path / "cloud") as opened:
+        yield opened
