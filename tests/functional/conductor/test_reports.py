@@ -18,7 +18,6 @@ from coffer.store import instances
 from coffer.store.instances import Instance
 from coffer.wire.context import Ticket, TroveContext
 from coffer.wire.contracts import CONDUCTOR, ConductorClient
-from coffer.wire.json import JSON
 
 CALL_S = 20.0
 
@@ -103,7 +102,7 @@ def test_a_guest_ends_the_run_that_was_handed_to_it(plane: Plane, door: Door, in
 
 def test_a_guest_fails_the_run_that_was_handed_to_it(plane: Plane, instance: Instance) -> None:
     ctx = handed(plane, instance)
-    value: dict[str, JSON] = {
+    value: dict[str, Any] = {
         "data": {"name": "shop"},
         "message": "A database with the name shop already exists.",
     }

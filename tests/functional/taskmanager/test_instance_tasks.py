@@ -4,6 +4,7 @@ import logging
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.plane import PROJECT, Plane
@@ -21,7 +22,6 @@ from coffer.store.runs import Run
 from coffer.taskmanager.resume import context_of, resumer
 from coffer.wire.context import TroveContext
 from coffer.wire.contracts import TASKMANAGER, TaskmanagerClient
-from coffer.wire.json import JSON
 
 PASSWORD = "tiger-4711"
 CALL_S = 20.0
@@ -92,7 +92,7 @@ def run_of(plane: Plane, ctx: TroveContext) -> Run:
 
 def do(plane: Plane, task: str, ctx: TroveContext, instance_id: str) -> object:
     """Have a task done and wait until it is: production casts it."""
-    arguments: dict[str, JSON] = {"databases": [], "users": []} if task == "create_instance" else {}
+    arguments: dict[str, Any] = {"databases": [], "users": []} if task == "create_instance" else {}
     client = TASKMANAGER.client(plane.rpc)
     return client.call(ctx, task, timeout_s=CALL_S, instance_id=instance_id, **arguments)
 
