@@ -15,6 +15,7 @@ from coffer.datastores.driver import Driver, EngineSettings, Place
 from coffer.datastores.registry import Registry
 from coffer.guestagent.databases import Databases
 from coffer.guestagent.heartbeat import Heartbeat
+from coffer.guestagent.journal import Journal
 from coffer.guestagent.reporting import Conductor, Reporter
 from coffer.guestagent.root import Root
 from coffer.guestagent.service import Service
@@ -44,13 +45,18 @@ class GuestAgent:
         self,
         *,
         instance_id: str,
+        guest_dir: Path,
         driver: Driver,
         conductor: Conductor,
         transport: RpcTransport,
         report_interval_s: float = 10.0,
     ) -> None:
-        """Serve the topic of an instance; say how its server is every `report_interval_s`."""
-        reporter = Reporter(conductor, instance_id)
+        """Serve the topic of an instance; say how its server is every `report_interval_s`.
+
+        `guest_dir` is the instance's directory.
+        """
+        reporter = Reporter(conductor, instance_id, Journal(guest_dir))
+        self._reporter = reporter
         self._instance_id = instance_id
         self._work = Work(driver, reporter)
         self._server = guest_contract(instance_id).server(
@@ -73,6 +79,7 @@ class GuestAgent:
         A broker that is not there yet is tried again until it is.
         """
         LOG.info("guest agent starts instance_id=%s", self._instance_id)
+        self._reporter.recover()
         self._heartbeat.start()
         self._reviving.start()
 

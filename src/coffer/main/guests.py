@@ -33,6 +33,7 @@ def agent(
     instance_id, driver = load_driver(guest_dir, registry=registry, engines=engines)
     return GuestAgent(
         instance_id=instance_id,
+        guest_dir=guest_dir,
         driver=driver,
         conductor=ConductorClient(rpc),
         transport=rpc,

@@ -30,7 +30,7 @@ from coffer.main.settings import SettingsError, load, required, understood
 from coffer.relay.relay import Relay
 from coffer.store import migrate
 from coffer.store.database import Database
-from coffer.taskmanager.reconcile import reconcile
+from coffer.taskmanager.reconcile import Keeper, reconcile
 from coffer.wire import transport
 
 LOG = logging.getLogger(__name__)
@@ -77,6 +77,7 @@ def _taskmanager(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, config_fil
     _started(cleanup, site.presence(lifecycle, "taskmanager"))
     _started(cleanup, site.taskmanager(lifecycle, cloud))
     reconcile(site.database, cloud)
+    _started(cleanup, Keeper(site.database, cloud, interval_s=conf.local_cloud.guest_check_interval))
     _started(cleanup, site.watchdog(lifecycle))
 
 

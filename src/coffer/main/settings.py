@@ -25,7 +25,12 @@ DEFAULT = (
     cfg.HostAddressOpt(
         "my_ip", default="127.0.0.1", help="The address that `server_ip` of our events names."
     ),
-    cfg.StrOpt("host", default=socket.gethostname(), help="The name of this machine in `publisher_id`."),
+    cfg.StrOpt(
+        "host",
+        default=socket.gethostname(),
+        sample_default="the host name",
+        help="The name of this machine in `publisher_id`.",
+    ),
     cfg.StrOpt("region", default="RegionOne", help="The OpenStack region, in the API and in status facts."),
     cfg.StrOpt(
         "auth_strategy",
@@ -102,6 +107,12 @@ LOCAL_CLOUD = (
         default=_LOCAL_CLOUD.uid_count,
         min=1,
         help="How many user ids from there on are ours; a container may have few.",
+    ),
+    cfg.FloatOpt(
+        "guest_check_interval",
+        default=10.0,
+        min=0.1,
+        help="Seconds between looks for guest agents that died, which a taskmanager then starts again.",
     ),
     cfg.FloatOpt(
         "min_free_gib",

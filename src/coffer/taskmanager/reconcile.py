@@ -1,11 +1,13 @@
 """Makes the cloud agree with the database: nothing runs and nothing lies on disk that nobody owns."""
 
 import logging
+import threading
 
 from coffer.catalogue.errors import CofferError
 from coffer.clouds.cloud import Cloud
 from coffer.store import instances
 from coffer.store.database import Database
+from coffer.store.errors import StoreError
 
 LOG = logging.getLogger(__name__)
 
@@ -27,6 +29,40 @@ def reconcile(database: Database, cloud: Cloud) -> None:
         elif row.deleted_at is not None:
             _remove(cloud, instance_id)
     cloud.start_guests(sorted(living))
+
+
+class Keeper:
+    """Looks every `interval_s` whether the guests of live instances run, and starts those that died."""
+
+    def __init__(self, database: Database, cloud: Cloud, *, interval_s: float) -> None:
+        """Keep the guests that `cloud` has on this machine."""
+        self._database = database
+        self._cloud = cloud
+        self._interval_s = interval_s
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+
+    def start(self) -> None:
+        """Look in a thread until stopped."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more, and wait for the look under way."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._interval_s):
+            try:
+                self._look()
+            except (StoreError, CofferError) as error:
+                LOG.warning("guests not looked after reason=%s", error)
+
+    def _look(self) -> None:
+        found = self._cloud.owned()
+        with self._database.reading() as tx:
+            rows = [instances.get(tx, instance_id) for instance_id in found]
+        self._cloud.start_guests([row.id for row in rows if row and row.deleted_at is None])
 
 
 def _remove(cloud: Cloud, instance_id: str) -> None:

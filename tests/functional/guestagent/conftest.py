@@ -124,6 +124,7 @@ def guest(scratch_dir: Path) -> Iterator[Guest]:
         def new_agent() -> GuestAgent:
             agent = GuestAgent(
                 instance_id=place.instance_id,
+                guest_dir=place.directory,
                 driver=PostgresqlDriver(place, patience),
                 conductor=ConductorClient(transport),
                 transport=transport,

@@ -3,10 +3,12 @@
 import threading
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from coffer.catalogue.errors import DispatchFailed, GuestFailed
+from coffer.guestagent.journal import Journal
 from coffer.guestagent.reporting import Reporter
 from coffer.wire.context import Ticket, TroveContext
 from coffer.wire.json import JSON
@@ -51,9 +53,9 @@ def refuse() -> None:
     raise GuestFailed(reason="password = hidden")
 
 
-def test_a_report_that_nobody_took_is_sent_later_in_order_and_once() -> None:
+def test_a_report_that_nobody_took_is_sent_later_in_order_and_once(tmp_path: Path) -> None:
     wire = Wire()
-    reporter = Reporter(wire, "i")
+    reporter = Reporter(wire, "i", Journal(tmp_path))
     first, second = context(), context()
     wire.is_cut = True
     reporter.run(first, lambda: None)
@@ -67,9 +69,9 @@ def test_a_report_that_nobody_took_is_sent_later_in_order_and_once() -> None:
     assert wire.said == [(run_id(first), "end"), (run_id(second), "guest_failed")]
 
 
-def test_a_run_under_way_is_not_begun_again_and_a_finished_one_repeats_its_outcome() -> None:
+def test_a_run_under_way_is_not_begun_again_and_a_finished_one_repeats_its_outcome(tmp_path: Path) -> None:
     wire = Wire()
-    reporter = Reporter(wire, "i")
+    reporter = Reporter(wire, "i", Journal(tmp_path))
     ctx = context()
     entered, leave, count = threading.Event(), threading.Event(), []
 
@@ -90,9 +92,9 @@ def test_a_run_under_way_is_not_begun_again_and_a_finished_one_repeats_its_outco
     assert len(count) == 1
 
 
-def test_an_error_that_is_not_ours_is_told_by_its_class_and_place_only() -> None:
+def test_an_error_that_is_not_ours_is_told_by_its_class_and_place_only(tmp_path: Path) -> None:
     wire = Wire()
-    reporter = Reporter(wire, "i")
+    reporter = Reporter(wire, "i", Journal(tmp_path))
     ctx = context()
 
     def work() -> None:
@@ -106,14 +108,14 @@ def test_an_error_that_is_not_ours_is_told_by_its_class_and_place_only() -> None
     assert "canary" not in wire.details
 
 
-def test_secrets_in_our_own_errors_are_masked() -> None:
+def test_secrets_in_our_own_errors_are_masked(tmp_path: Path) -> None:
     wire = Wire()
     with pytest.raises(GuestFailed):
-        Reporter(wire, "i").run(context(), refuse)
+        Reporter(wire, "i", Journal(tmp_path)).run(context(), refuse)
     assert "hidden" not in wire.details
 
 
-def test_without_a_run_nothing_is_said() -> None:
+def test_without_a_run_nothing_is_said(tmp_path: Path) -> None:
     wire = Wire()
-    Reporter(wire, "i").run(TroveContext(overwrite=False), lambda: None)
+    Reporter(wire, "i", Journal(tmp_path)).run(TroveContext(overwrite=False), lambda: None)
     assert wire.said == []

@@ -6,6 +6,7 @@ ROOT/                     traversable by everybody, so that a server reaches its
   instances/ID/           root's (or the control plane user's)
     guest.json            what the agent is told; see guest_config
     guestagent.{pid,log}  of the agent's process; see launcher
+    journal/              the agent's: runs that it has not reported yet
     data/ log/            the instance user's own, closed to all others
 ```
 """
