@@ -3,6 +3,8 @@
 Where an operation stands is seen from outside: by its answer, by files and by processes.
 """
 
+import itertools
+import json
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.support.announcements import settled
-from tests.support.processes import about, is_running
+from tests.support.processes import about, is_running, running
 from tests.support.standalone import Standalone
 from tests.support.trove import Tenant
 from tests.support.waiting import wait_for
@@ -86,7 +88,7 @@ def test_a_deletion_cut_short_is_completed(coffer: Standalone, phase: str) -> No
     tenant = Tenant(coffer.url)
     instance_id = tenant.create_active()
     place = coffer.guest_dir(instance_id)
-    postmaster = coffer.postmaster(instance_id)
+    postmaster, uid = coffer.postmaster(instance_id), uid_of(coffer, instance_id)
     conditions: dict[str, Callable[[], bool]] = {
         "answered": lambda: True,
         "server gone": lambda: not is_running(postmaster),
@@ -101,7 +103,7 @@ def test_a_deletion_cut_short_is_completed(coffer: Standalone, phase: str) -> No
     announced = settled(coffer)
     assert announced.only("instance_delete").succeeded
     assert len(announced.facts("trove.instance.delete")) == 1
-    assert nothing_left(coffer, instance_id)
+    nothing_is_left(coffer, instance_id, uid)
 
 
 @pytest.mark.parametrize("phase", ["answered", "server gone"])
@@ -129,46 +131,48 @@ def test_a_restart_cut_short_leaves_a_server_that_serves(coffer: Standalone, pha
     assert settled(coffer).of("instance_restart")[1].succeeded
 
 
-def test_a_database_and_a_user_cut_short_can_be_had_all_the_same(coffer: Standalone) -> None:
+@pytest.mark.parametrize("phase", ["answered", "half done"])
+def test_databases_and_users_cut_short_can_be_had_all_the_same(coffer: Standalone, phase: str) -> None:
     password = secrets.token_urlsafe(12)
     tenant = Tenant(coffer.url)
     instance_id = tenant.create_active()
-    tenant.api.databases.create(instance_id, [{"name": "orders"}, {"name": "stock"}])
+    databases = [f"d{number}" for number in range(6)]
+    users = [f"u{number}" for number in range(2)]
+    tenant.api.databases.create(instance_id, [{"name": name} for name in databases])
     tenant.api.users.create(
-        instance_id, [{"name": "bob", "password": password, "databases": [{"name": "shop"}]}]
+        instance_id,
+        [{"name": name, "password": password, "databases": [{"name": "shop"}]} for name in users],
     )
+    if phase == "half done":
+        wait_for(lambda: len(tenant.api.databases.list(instance_id)) > 2, PHASE_S, "some databases")
 
     coffer.kill_and_start()
 
     tenant = Tenant(coffer.url)
-    tenant.wait_for_server(instance_id, "HEALTHY")
-    announced = settled(coffer)
-    ended = announced.of("database_create") + announced.of("user_create")
-    assert len(ended) == 3
-    for run in ended:
+    ended = settled(coffer)
+    assert len(ended.of("database_create")) == len(databases)
+    assert len(ended.of("user_create")) == len(users)
+    for run in ended.of("database_create") + ended.of("user_create"):
         assert run.succeeded or run.error["error_code"] == "owner_died"
-    for name in ("orders", "stock"):
-        have_anew(coffer, tenant.api.databases, instance_id, {"name": name})
-    bob = {
-        "name": "bob",
-        "password": password,
-        "databases": [{"name": each} for each in ("shop", "orders", "stock")],
-    }
-    have_anew(coffer, tenant.api.users, instance_id, bob)
-    for database in ("shop", "orders", "stock"):
-        with tenant.log_in(instance_id, database=database, user="bob", password=password) as session:
-            session.execute("create table t (n int)")
+    have_anew(coffer, tenant.api.databases, instance_id, [{"name": name} for name in databases])
+    everywhere = [{"name": name} for name in ("shop", *databases)]
+    wanted = [{"name": name, "password": password, "databases": everywhere} for name in users]
+    have_anew(coffer, tenant.api.users, instance_id, wanted)
+    for database, user in itertools.product(databases, users):
+        with tenant.log_in(instance_id, database=database, user=user, password=password) as session:
+            session.execute("create table if not exists t (n int)" if user == users[0] else "select 1")
     settled(coffer)
 
 
-def have_anew(coffer: Standalone, those: Any, instance_id: str, wanted: dict[str, Any]) -> None:
-    """Create a database or a user, after deleting what an interrupted creation has left of it."""
-    if wanted["name"] in {each.name for each in those.list(instance_id)}:
-        those.delete(instance_id, wanted["name"])
-        coffer.settle()
-    those.create(instance_id, [wanted])
+def have_anew(coffer: Standalone, those: Any, instance_id: str, wanted: list[dict[str, Any]]) -> None:
+    """Create databases or users, after deleting what an interrupted creation has left of them."""
+    names = {each["name"] for each in wanted}
+    for name in names & {each.name for each in those.list(instance_id)}:
+        those.delete(instance_id, name)
     coffer.settle()
-    assert wanted["name"] in {each.name for each in those.list(instance_id)}
+    those.create(instance_id, wanted)
+    coffer.settle()
+    assert names <= {each.name for each in those.list(instance_id)}
 
 
 def write_a_row(tenant: Tenant, instance_id: str, password: str) -> None:
@@ -181,16 +185,24 @@ def write_a_row(tenant: Tenant, instance_id: str, password: str) -> None:
 def delete_without_a_trace(coffer: Standalone, instance_id: str) -> None:
     """Delete an instance, broken or not; nothing of it runs or lies on disk afterwards."""
     tenant = Tenant(coffer.url)
+    uid = uid_of(coffer, instance_id)
     tenant.api.instances.delete(instance_id)
     tenant.wait_until_gone(instance_id)
     assert settled(coffer).of("instance_delete")[-1].succeeded
-    assert nothing_left(coffer, instance_id)
+    nothing_is_left(coffer, instance_id, uid)
 
 
-def nothing_left(coffer: Standalone, instance_id: str) -> bool:
-    """Return whether no file and no process of an instance is left, nor any server of the directory."""
+def uid_of(coffer: Standalone, instance_id: str) -> int | None:
+    """Return the user that the instance's server runs as, None where it has none of its own (yet)."""
+    guest = coffer.guest_dir(instance_id) / "guest.json"
+    uid: int | None = json.loads(guest.read_text())["uid"] if guest.exists() else None
+    return uid
+
+
+def nothing_is_left(coffer: Standalone, instance_id: str, uid: int | None) -> None:
+    """Look for files and processes of an instance, and for any server of the directory."""
     place = coffer.guest_dir(instance_id)
     assert not place.exists()
     assert about(place) == []
     assert [each for each in about(coffer.state_dir) if each.pid != coffer.pid] == []
-    return True
+    assert uid is None or [each for each in running() if each.uid == uid] == []
