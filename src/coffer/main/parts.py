@@ -1,5 +1,6 @@
 """The parts that several processes are composed of, built from the configuration."""
 
+import contextlib
 import threading
 import uuid
 from dataclasses import dataclass, field
@@ -29,11 +30,25 @@ from coffer.lifecycle.emitter import Emitter
 from coffer.lifecycle.presence import Presence
 from coffer.lifecycle.runs import Lifecycle
 from coffer.lifecycle.watchdog import Watchdog
+from coffer.main.settings import understood
 from coffer.store.database import Database
 from coffer.taskmanager.instances import InstanceTasks
 from coffer.taskmanager.resume import resumer
+from coffer.wire import transport
 from coffer.wire.contracts import CONDUCTOR, TASKMANAGER, GuestClient, TaskmanagerClient
 from coffer.wire.rpc import RpcServer, RpcTransport
+
+
+def rpc_of(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack) -> RpcTransport:
+    """Return the way to the other services, closed with `cleanup`.
+
+    Raises:
+        SettingsError: if there is none where `transport_url` points.
+    """
+    with understood("transport_url"):
+        rpc = transport.rpc_transport(conf)
+    cleanup.callback(rpc.close)
+    return rpc
 
 
 class Part(Protocol):

@@ -25,7 +25,7 @@ from coffer.lifecycle.emitter import utcnow
 from coffer.main import guests, http, logs
 from coffer.main.asgi import Threaded
 from coffer.main.failures import EXPECTED
-from coffer.main.parts import Part, Site
+from coffer.main.parts import Part, Site, rpc_of
 from coffer.main.settings import SettingsError, load, required, understood
 from coffer.relay.relay import Relay
 from coffer.store import migrate
@@ -91,15 +91,9 @@ def _conductor(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequence[
 def _relay(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequence[Path]) -> None:
     database = _database(conf, cleanup)
     holder = f"relay.{conf.host}.{uuid.uuid4().hex[:8]}"
-    _started(
-        cleanup,
-        Relay(
-            database,
-            transport.publisher(conf, has_collector=conf.relay_declares_collector_queue),
-            holder,
-            utcnow,
-        ),
-    )
+    with understood("transport_url"):
+        publisher = transport.publisher(conf, has_collector=conf.relay_declares_collector_queue)
+    _started(cleanup, Relay(database, publisher, holder, utcnow))
 
 
 def _collector(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequence[Path]) -> None:
@@ -113,8 +107,7 @@ def _collector(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequence[
 
 
 def _guestagent(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, guest_dir: Path) -> None:
-    rpc = transport.rpc_transport(conf)
-    cleanup.callback(rpc.close)
+    rpc = rpc_of(conf, cleanup)
     agent = guests.agent(
         guest_dir,
         rpc=rpc,
@@ -163,8 +156,7 @@ def _application(config_files: Sequence[Path]) -> Threaded:
 
 def _site(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, *, port: int = 0) -> Site:
     database = _database(conf, cleanup)
-    rpc = transport.rpc_transport(conf)
-    cleanup.callback(rpc.close)
+    rpc = rpc_of(conf, cleanup)
     root = Path(required(conf, "local_cloud", "root"))
     return Site(conf=conf, database=database, rpc=rpc, root=root, port=port)
 

@@ -168,9 +168,22 @@ def load(config_files: Sequence[Path], *, defaults: dict[str, Any] | None = None
             default_config_files=[str(path) for path in config_files],
             default_config_dirs=[],
         )
-    except cfg.Error as error:
+        _look_at_all(conf)
+    except (cfg.Error, ValueError) as error:
         raise SettingsError(str(error)) from error
     return conf
+
+
+def _look_at_all(conf: cfg.ConfigOpts) -> None:
+    """Read every option of our own: oslo.config checks a value when it is asked for, which may be hours later.
+
+    Raises:
+        ValueError: if a value does not fit.
+    """
+    for group, options in (*GROUPS, (None, messaging.OPTIONS)):
+        values = conf if group is None else conf[group]
+        for option in options:
+            values[option.dest]
 
 
 def database_url(config_files: Sequence[Path]) -> str:

@@ -21,7 +21,7 @@ from coffer.collector.database import Database as CollectorDatabase
 from coffer.lifecycle.emitter import utcnow
 from coffer.main import guests, http, logs, state_dir
 from coffer.main.failures import EXPECTED
-from coffer.main.parts import Part, Site
+from coffer.main.parts import Part, Site, rpc_of
 from coffer.main.settings import load, understood
 from coffer.relay.relay import Relay
 from coffer.store import migrate, runs, services
@@ -99,9 +99,7 @@ def _site(directory: Path, conf: cfg.ConfigOpts, port: int, cleanup: contextlib.
         migrate.upgrade(url)
         database = Database(url, pool_size=16)
     cleanup.callback(database.close)
-    rpc = transport.rpc_transport(conf)
-    cleanup.callback(rpc.close)
-    return Site(conf=conf, database=database, rpc=rpc, root=directory, port=port)
+    return Site(conf=conf, database=database, rpc=rpc_of(conf, cleanup), root=directory, port=port)
 
 
 def _carry_events(directory: Path, site: Site, cleanup: contextlib.ExitStack) -> None:
@@ -113,8 +111,8 @@ def _carry_events(directory: Path, site: Site, cleanup: contextlib.ExitStack) ->
     collector_schema.upgrade(database)
     collector = Collector(database, utcnow)
     if conf.oslo_messaging_notifications.transport_url:
-        publisher = transport.publisher(conf, has_collector=True)
         with understood("[oslo_messaging_notifications] transport_url"):
+            publisher = transport.publisher(conf, has_collector=True)
             consumer = transport.consumer(conf, collector.receive)
         _started(cleanup, consumer)
     else:

@@ -9,7 +9,7 @@ import contextlib
 import importlib
 import logging
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -139,11 +139,16 @@ class Messaging:
     """One connection pool to one broker (or to the one inside this process)."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
-        """Use the broker that `transport_url` of `conf` names; connects at the first use."""
-        if _is_in_memory(oslo_messaging.TransportURL.parse(conf)):
-            # Nothing can break there, and asking for a heartbeat is a warning for each connection.
-            conf.set_default("heartbeat_timeout_threshold", 0, group="oslo_messaging_rabbit")
-        self._transport = oslo_messaging.get_rpc_transport(conf)
+        """Use the broker that `transport_url` of `conf` names; connects at the first use.
+
+        Raises:
+            ValueError: if that is no URL of a transport.
+        """
+        with _url_errors():
+            if _is_in_memory(oslo_messaging.TransportURL.parse(conf)):
+                # Nothing can break there, and asking for a heartbeat is a warning for each connection.
+                conf.set_default("heartbeat_timeout_threshold", 0, group="oslo_messaging_rabbit")
+            self._transport = oslo_messaging.get_rpc_transport(conf)
         self._exchange = conf.control_exchange
         driver = self._transport._driver  # noqa: SLF001 - no public way to the connection class
         self._in_memory = _is_in_memory(driver._url)  # noqa: SLF001
@@ -217,8 +222,13 @@ class Notifications:
     """Sends sealed notifications through whatever driver the URL names."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
-        """Use the broker of `[oslo_messaging_notifications] transport_url`, or else of `transport_url`."""
-        self._transport = oslo_messaging.get_notification_transport(conf)
+        """Use the broker of `[oslo_messaging_notifications] transport_url`, or else of `transport_url`.
+
+        Raises:
+            ValueError: if that is no URL of a transport.
+        """
+        with _url_errors():
+            self._transport = oslo_messaging.get_notification_transport(conf)
         driver = self._transport._driver  # noqa: SLF001 - no public way to know
         self._has_envelopes = isinstance(driver, amqpdriver.AMQPDriverBase)
 
@@ -290,7 +300,19 @@ def amqp_settings(conf: cfg.ConfigOpts) -> AmqpSettings:
 
 
 def _notification_url(conf: cfg.ConfigOpts) -> Any:
-    return oslo_messaging.TransportURL.parse(conf, conf.oslo_messaging_notifications.transport_url)
+    with _url_errors():
+        return oslo_messaging.TransportURL.parse(conf, conf.oslo_messaging_notifications.transport_url)
+
+
+@contextlib.contextmanager
+def _url_errors() -> Iterator[None]:
+    """Say in a sentence what is wrong with a URL; without the URL, which may hold a password."""
+    try:
+        yield
+    except oslo_messaging.InvalidTransportURL as error:
+        raise ValueError(f"it is no URL of a transport: {error}") from None
+    except oslo_messaging.DriverLoadFailure as error:
+        raise ValueError(f"there is no transport {error.driver}") from None
 
 
 def _is_in_memory(url: Any) -> bool:

@@ -41,6 +41,9 @@ def rpc_transport(conf: cfg.ConfigOpts) -> RpcTransport:
 
     `conf` has the options of `coffer.wire.options.register`. `rabbit://` and `kombu+memory://` are supported;
     transports on the latter reach each other within one process.
+
+    Raises:
+        ValueError: if it is no URL of a transport; it is not quoted.
     """
     return RpcTransport(
         oslo().Messaging(conf), topic_prefix=conf.rpc_topic_prefix, send_timeout_s=conf.rpc_cast_timeout_s
@@ -53,6 +56,9 @@ def publisher(conf: cfg.ConfigOpts, *, has_collector: bool = False) -> Publisher
     Without it, that is `transport_url`. RabbitMQ is published to in confirmed batches, all else one by one.
     With `has_collector` the collector's queue is made before anything is published, even if the collector
     comes later.
+
+    Raises:
+        ValueError: if it is no URL of a transport; it is not quoted.
     """
     adapter = oslo()
     if adapter.is_rabbitmq(conf):
@@ -70,7 +76,7 @@ def consumer(conf: cfg.ConfigOpts, handler: "Handler") -> "Consumer":
     """Return the stopped consumer of notifications, which hands them to `handler`.
 
     Raises:
-        ValueError: if notifications do not go to RabbitMQ: nothing else has queues of our own.
+        ValueError: if notifications do not go to RabbitMQ (nothing else has queues of our own), or nowhere.
     """
     from coffer.wire.consumer import Consumer
 
