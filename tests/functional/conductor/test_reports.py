@@ -1,72 +1,22 @@
 """G7 and G9 at the guests' door, over real RPC: what a guest may say, and what it may not."""
 
-import json
 import logging
 import uuid
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.functional.conductor.door import Door, put, strangers
 from tests.support.plane import PROJECT, Plane
 from tests.support.rows import new_instance
 
 from coffer.catalogue.errors import GuestFailed
 from coffer.catalogue.operations import OPERATIONS
-from coffer.catalogue.states import InstanceState, ServiceStatus
+from coffer.catalogue.states import InstanceState
 from coffer.lifecycle.trace import MESSAGE_LIMIT, TRACE_LIMIT
 from coffer.store import instances
 from coffer.store.instances import Instance
 from coffer.wire.context import Ticket, TroveContext
-from coffer.wire.contracts import CONDUCTOR, ConductorClient
-
-CALL_S = 20.0
-
-
-class Door:
-    """Speaks to the conductor as a guest does, and waits until it has been heard; production casts."""
-
-    def __init__(self, plane: Plane) -> None:
-        self.plane = plane
-        self._rpc = CONDUCTOR.client(plane.rpc)
-
-    def says(self, method: str, ctx: TroveContext, instance_id: Any, **args: Any) -> None:
-        self._rpc.call(ctx, method, timeout_s=CALL_S, instance_id=instance_id, **args)
-
-    def ended(self, ctx: TroveContext, instance_id: Any, traits: Any = None) -> None:
-        self.says("notify_end", ctx, instance_id, traits=traits or {})
-
-    def failed(
-        self,
-        ctx: TroveContext,
-        instance_id: Any,
-        etype: Any = "guest_failed",
-        value: Any = None,
-        trace: Any = "GuestFailed: no",
-    ) -> None:
-        value = {"data": {}, "message": "It did not work."} if value is None else value
-        self.says("notify_exc_info", ctx, instance_id, etype=etype, value=value, trace=trace)
-
-    def beats(self, instance_id: Any, status: Any = "HEALTHY", sent_at: Any = None) -> None:
-        sent_at = datetime.now(UTC).isoformat() if sent_at is None else sent_at
-        self.says("heartbeat", TroveContext(overwrite=False), instance_id, status=status, sent_at=sent_at)
-
-
-@pytest.fixture
-def door(plane: Plane) -> Door:
-    return Door(plane)
-
-
-@pytest.fixture
-def instance(plane: Plane) -> Instance:
-    """An instance that is ACTIVE; its guest is the test."""
-    return put(plane)
-
-
-def put(plane: Plane, **fields: Any) -> Instance:
-    row = new_instance(**{"project_id": PROJECT, "state": InstanceState.ACTIVE, **fields})
-    with plane.database.writing() as tx:
-        instances.insert(tx, row)
-    return row
+from coffer.wire.contracts import ConductorClient
 
 
 def handed(plane: Plane, instance: Instance, dbname: str = "shop", to: str | None = None) -> TroveContext:
@@ -135,9 +85,6 @@ def test_what_is_said_twice_counts_once(plane: Plane, door: Door, instance: Inst
 
 
 # --- what it may not ------------------------------------------------------------------------------
-
-STRANGERS: list[Any] = [None, "", 0, [], {}, "*", "%", "\x00", "\ud800", "x" * 1_000_000, "é"]
-strangers = pytest.mark.parametrize("stranger", STRANGERS, ids=lambda value: ascii(value)[:12])
 
 
 def untouched(plane: Plane, ctx: TroveContext) -> None:
@@ -338,82 +285,3 @@ def test_another_operation_launches_nothing(plane: Plane, door: Door, instance: 
 
     assert plane.instance(instance.id).launched_at is None
     assert "trove.instance.create" not in plane.told()
-
-
-# --- signs of life --------------------------------------------------------------------------------
-
-
-def test_a_heartbeat_is_kept(plane: Plane, instance: Instance) -> None:
-    sent_at = datetime.now(UTC)
-
-    Door(plane).beats(instance.id, "CRASHED", sent_at.isoformat())
-
-    row = plane.instance(instance.id)
-    assert (row.service_status, row.service_seen_at) == (ServiceStatus.CRASHED, sent_at)
-
-
-def test_an_older_heartbeat_never_overwrites_a_newer(plane: Plane, door: Door, instance: Instance) -> None:
-    newer = datetime.now(UTC) - timedelta(seconds=1)
-    door.beats(instance.id, "HEALTHY", newer.isoformat())
-
-    door.beats(instance.id, "CRASHED", (newer - timedelta(microseconds=1)).isoformat())
-    door.beats(instance.id, "CRASHED", newer.astimezone(UTC).isoformat())
-
-    row = plane.instance(instance.id)
-    assert (row.service_status, row.service_seen_at) == (ServiceStatus.HEALTHY, newer)
-
-
-def test_a_guest_whose_clock_is_ahead_does_not_outlive_itself(
-    plane: Plane, door: Door, instance: Instance
-) -> None:
-    door.beats(instance.id, "HEALTHY", "9999-12-31T23:59:59+00:00")
-    seen_at = plane.instance(instance.id).service_seen_at
-    assert seen_at is not None
-    assert seen_at <= datetime.now(UTC)
-
-    door.beats(instance.id, "CRASHED")
-    assert plane.instance(instance.id).service_status == ServiceStatus.CRASHED
-
-
-MALFORMED: list[dict[str, Any]] = [
-    {"status": "FINE"},
-    {"status": None},
-    {"status": []},
-    {"status": "HEALTHY'; DROP TABLE instances; --"},
-    {"sent_at": "yesterday"},
-    {"sent_at": "2026-01-01T00:00:00"},
-    {"sent_at": 7},
-    {"sent_at": []},
-    {"sent_at": "0001-01-01T00:00:00+14:00"},
-    {"sent_at": "9999-12-31T23:59:59-14:00"},
-]
-
-
-@pytest.mark.parametrize("said", MALFORMED, ids=json.dumps)
-def test_a_malformed_heartbeat_is_refused(
-    plane: Plane, door: Door, instance: Instance, said: dict[str, Any], caplog: pytest.LogCaptureFixture
-) -> None:
-    door.beats(instance.id, **said)
-
-    assert plane.instance(instance.id) == instance
-    assert "heartbeat refused: malformed" in caplog.text
-    assert "Traceback" not in caplog.text
-
-
-@strangers
-def test_a_heartbeat_of_nobody_is_refused(
-    plane: Plane, door: Door, instance: Instance, stranger: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    door.beats(stranger)
-
-    assert plane.instance(instance.id) == instance
-    assert "Traceback" not in caplog.text
-    assert len(caplog.text) < 5_000
-
-
-def test_a_deleted_instance_has_no_sign_of_life(plane: Plane, door: Door) -> None:
-    gone = put(plane, state=InstanceState.DELETED, deleted_at=plane.api.clock())
-
-    door.beats(gone.id)
-
-    assert plane.instance(gone.id) == gone

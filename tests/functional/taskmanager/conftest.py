@@ -1,5 +1,6 @@
 """A control plane a test."""
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,3 +16,9 @@ def plane(sqlite_url: str, tmp_path: Path) -> Iterator[Plane]:
     """A control plane on an empty database."""
     with Plane(sqlite_url, tmp_path / "cloud") as opened:
         yield opened
+
+
+@pytest.fixture
+def new_id() -> str:
+    """The id of an instance that a test creates by itself."""
+    return str(uuid.uuid4())

@@ -1,14 +1,11 @@
 """The tasks of instances, over real RPC: done once, and their runs end as they end."""
 
 import logging
-import uuid
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.functional.taskmanager.tasks import begun, creation, do
 from tests.support.plane import PROJECT, Plane
-from tests.support.rows import new_instance
 from tests.support.waiting import wait_for
 
 from coffer.catalogue.errors import CloudFailed, GuestFailed
@@ -16,85 +13,11 @@ from coffer.catalogue.operations import OPERATIONS
 from coffer.catalogue.states import InstanceState
 from coffer.clouds.cloud import Server, ServerSpec
 from coffer.clouds.local.cloud import LocalCloud
-from coffer.clouds.local.flavors import DEFAULT_FLAVORS
-from coffer.store import instances, runs
-from coffer.store.runs import Run
-from coffer.taskmanager.resume import context_of, resumer
+from coffer.store import instances
 from coffer.wire.context import TroveContext
-from coffer.wire.contracts import TASKMANAGER, TaskmanagerClient
+from coffer.wire.contracts import TaskmanagerClient
 
 PASSWORD = "tiger-4711"
-CALL_S = 20.0
-
-
-class HookedCloud(LocalCloud):
-    """The local cloud, in which something happens while a server is made."""
-
-    meanwhile: Callable[[], object] = staticmethod(lambda: None)
-
-    def create(self, spec: ServerSpec) -> Server:
-        server = super().create(spec)
-        self.meanwhile()
-        return server
-
-
-def hooked(plane: Plane, root: Path) -> HookedCloud:
-    return HookedCloud(root, DEFAULT_FLAVORS, plane.launcher, separate_users=False)
-
-
-def begun(plane: Plane, operation: str, instance_id: str) -> TroveContext:
-    """Begin a run as the API does, and return the context that its task gets."""
-    ctx = TroveContext(project_id=PROJECT, user_id="u", overwrite=False)
-    with plane.api.begin(
-        ctx,
-        OPERATIONS[operation],
-        instance=plane.instance(instance_id),
-        items=[{"instance_id": instance_id}],
-    ) as beginning:
-        pass
-    return beginning.context
-
-
-@pytest.fixture
-def new_id() -> str:
-    """The id of an instance that a test creates by itself."""
-    return str(uuid.uuid4())
-
-
-def creation(plane: Plane, instance_id: str) -> TroveContext:
-    """Begin the creation of an instance as the API does, and return the context that its task gets."""
-    ctx = TroveContext(project_id=PROJECT, user_id="u", overwrite=False)
-    with plane.api.begin(
-        ctx,
-        OPERATIONS["instance_create"],
-        instance_id=instance_id,
-        items=[
-            {
-                "instance_id": instance_id,
-                "name": "books",
-                "flavor": "1",
-                "datastore": "postgresql",
-                "datastore_version": "17",
-            }
-        ],
-    ) as beginning:
-        instances.insert(beginning.tx, new_instance(id=instance_id, project_id=PROJECT))
-    return beginning.context
-
-
-def run_of(plane: Plane, ctx: TroveContext) -> Run:
-    assert ctx.notification is not None
-    with plane.database.reading() as tx:
-        run = runs.get(tx, ctx.notification.run_id)
-    assert run is not None
-    return run
-
-
-def do(plane: Plane, task: str, ctx: TroveContext, instance_id: str) -> object:
-    """Have a task done and wait until it is: production casts it."""
-    arguments: dict[str, Any] = {"databases": [], "users": []} if task == "create_instance" else {}
-    client = TASKMANAGER.client(plane.rpc)
-    return client.call(ctx, task, timeout_s=CALL_S, instance_id=instance_id, **arguments)
 
 
 # --- the main job ---------------------------------------------------------------------------------
@@ -342,89 +265,3 @@ def test_a_flavor_that_is_no_longer_offered_fails_the_creation(plane: Plane, new
     with pytest.raises(CloudFailed, match="Flavor 99"):
         do(plane, "create_instance", ctx, new_id)
     assert plane.event("dbaas.instance_create.error").payload["error_code"] == "cloud_failed"
-
-
-# --- what comes too late --------------------------------------------------------------------------
-
-
-def test_a_server_that_comes_after_the_deadline_is_not_prepared(
-    sqlite_url: str, tmp_path: Path, new_id: str
-) -> None:
-    plane = Plane(sqlite_url, tmp_path / "cloud")
-    cloud = plane.cloud = hooked(plane, tmp_path / "cloud")
-    with plane:
-        ctx = creation(plane, new_id)
-        assert ctx.notification is not None
-        run_id = ctx.notification.run_id
-        cloud.meanwhile = lambda: plane.api.fail(run_id, CloudFailed(reason="too late"))
-
-        do(plane, "create_instance", ctx, new_id)
-
-        assert plane.told() == ["instance_create.start", "instance_create.error"]
-        assert plane.server(new_id).done == []
-        assert run_of(plane, ctx).handed_to is None
-        assert plane.cloud.owned() == [new_id]
-        plane.call("DELETE", f"/instances/{new_id}")
-        plane.wait_until_idle()
-        assert plane.cloud.owned() == []
-
-
-def test_a_server_that_comes_after_its_instance_was_deleted_is_removed(
-    sqlite_url: str, tmp_path: Path, new_id: str
-) -> None:
-    """The deletion found nothing to remove; nobody else would ever look for the server."""
-    plane = Plane(sqlite_url, tmp_path / "cloud")
-    cloud = plane.cloud = hooked(plane, tmp_path / "cloud")
-    with plane:
-        ctx = creation(plane, new_id)
-        assert ctx.notification is not None
-        run_id = ctx.notification.run_id
-
-        def meanwhile() -> None:
-            plane.api.fail(run_id, CloudFailed(reason="too late"))
-            deletion = begun(plane, "instance_delete", new_id).notification
-            assert deletion is not None
-            plane.task.end(deletion.run_id)
-
-        cloud.meanwhile = meanwhile
-
-        do(plane, "create_instance", ctx, new_id)
-
-        assert plane.cloud.owned() == []
-        assert plane.open_runs() == []
-
-
-# --- done again after a death ---------------------------------------------------------------------
-
-
-def test_a_resumed_deletion_is_done_with_the_context_of_the_call(plane: Plane) -> None:
-    instance_id = plane.active()
-    ctx = begun(plane, "instance_delete", instance_id)
-    plane.task.claim(run_of(plane, ctx).run_id)  # and dies
-    with plane.database.writing() as tx:
-        runs.adopt(tx, run_of(plane, ctx).run_id, "task-1", "task-2")
-
-    resumer(TaskmanagerClient(plane.rpc))(run_of(plane, ctx))
-    plane.wait_until_idle()
-
-    assert plane.cloud.owned() == []
-    start, end = (plane.event(f"dbaas.instance_delete.{phase}") for phase in ("start", "end"))
-    assert start.context == end.context
-    assert start.payload["request_id"] == end.payload["request_id"]
-
-
-def test_the_context_of_a_stored_run_is_that_of_its_call(plane: Plane) -> None:
-    instance_id = plane.active()
-    ctx = begun(plane, "instance_delete", instance_id)
-
-    assert context_of(run_of(plane, ctx)).to_dict() == ctx.to_dict()
-
-
-def test_a_deletion_may_be_done_twice(plane: Plane) -> None:
-    instance_id = plane.active()
-    plane.cloud.delete(instance_id)
-    ctx = begun(plane, "instance_delete", instance_id)
-
-    do(plane, "delete_instance", ctx, instance_id)
-
-    assert plane.told()[-2:] == ["instance_delete.end", "trove.instance.delete"]

@@ -11,7 +11,7 @@ from coffer.main.settings import SettingsError, load
 from coffer.store.database import Database
 
 
-@pytest.mark.parametrize("url", ["rabit://a:tiger@b/", "a:tiger@b", "rabbit://a:tiger@b:port/"])
+@pytest.mark.parametrize("url", ["carrier://a:tiger@b/", "a:tiger@b", "rabbit://a:tiger@b:port/"])
 def test_a_broker_that_cannot_be_is_told_without_its_password(tmp_path: Path, url: str) -> None:
     path = tmp_path / "coffer.conf"
     path.write_text(f"[DEFAULT]\ntransport_url = {url}\n")

@@ -1,0 +1,181 @@
+"""Walks the table of operations: what is served is routed, guarded, sampled and documented; what is not says so."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.samples.produce import committed
+from tests.support.plane import PROJECT, Plane
+from tests.support.rows import new_instance
+
+from coffer.api.routes import PROJECT as PROJECT_PATH
+from coffer.api.routes import ROUTES, guards
+from coffer.catalogue.events import EVENTS, Phase
+from coffer.catalogue.operations import OPERATIONS, Operation
+from coffer.catalogue.states import InstanceState
+from coffer.catalogue.traits import Trait, TraitType
+from coffer.store import instances, migrate
+from coffer.taskmanager.resume import resumer
+
+ROOT = Path(__file__).parents[2]
+NOTIFICATIONS = (ROOT / "docs" / "notifications.md").read_text()
+
+SERVED = [operation for operation in OPERATIONS.values() if operation.built]
+UNSERVED = [operation for operation in OPERATIONS.values() if not operation.built]
+served = pytest.mark.parametrize("operation", SERVED, ids=lambda operation: operation.name)
+unserved = pytest.mark.parametrize("operation", UNSERVED, ids=lambda operation: operation.name)
+
+ANNOUNCES_NOTHING = {
+    "instance:update": "Renaming, which the specification does not announce.",
+    "instance:edit": "The same.",
+    "instance:extension:root:create": "Enabling root, which the specification does not announce.",
+}
+"""What changes something and is no operation, with the reason."""
+
+
+# --- what is served -------------------------------------------------------------------------------
+
+
+@served
+def test_a_served_operation_has_one_route_and_it_is_the_call_of_the_client(operation: Operation) -> None:
+    (route,) = [route for route in ROUTES if route.operation == operation.name]
+
+    assert f"{route.method} {PROJECT_PATH}{route.path}" == operation.rest
+    if operation.body:
+        assert list(json.loads(operation.body)) == [route.action]
+
+
+@served
+def test_a_served_operation_is_guarded(operation: Operation) -> None:
+    (route,) = [route for route in ROUTES if route.operation == operation.name]
+    (rule,) = [guard for guard in guards() if guard.name == route.rule]
+
+    assert rule.check == "rule:project_member"
+    assert (route.method, f"{PROJECT_PATH}{route.path}") in rule.calls
+
+
+@served
+@pytest.mark.parametrize("phase", Phase)
+def test_a_served_operation_has_samples(operation: Operation, phase: Phase) -> None:
+    assert f"dbaas.{operation.name}.{phase}" in committed()
+
+
+@served
+def test_a_served_operation_is_documented(operation: Operation) -> None:
+    part = NOTIFICATIONS.partition(f"### dbaas.{operation.name}\n")[2].partition("\n### ")[0]
+
+    assert operation.sentence in part
+    assert operation.rest in part
+    assert "not built yet" not in part
+    for phase in Phase:
+        for trait in EVENTS[f"dbaas.{operation.name}.{phase}"].all_traits:
+            assert f"`{trait.name}`" in NOTIFICATIONS
+
+
+def test_whatever_changes_something_is_an_operation_or_says_why_not() -> None:
+    changing = {route.rule for route in ROUTES if route.method != "GET" and route.operation is None}
+
+    assert changing == set(ANNOUNCES_NOTHING)
+
+
+def test_every_route_has_a_rule_and_every_operation_of_a_route_is_served() -> None:
+    rules = {guard.name for guard in guards()}
+
+    assert {route.rule for route in ROUTES} <= rules
+    assert {route.operation for route in ROUTES if route.operation} == {each.name for each in SERVED}
+
+
+def test_whatever_may_be_resumed_can_be() -> None:
+    """`resumer` knows one task; a second resumable operation needs another."""
+    assert [operation.name for operation in OPERATIONS.values() if operation.resumable] == ["instance_delete"]
+    assert resumer.__doc__
+
+
+# --- samples --------------------------------------------------------------------------------------
+
+
+def fits(trait: Trait, value: object) -> bool:
+    match trait.type:
+        case TraitType.TEXT:
+            return isinstance(value, str)
+        case TraitType.DATETIME:
+            return value == "<time>"
+        case TraitType.INT:
+            return type(value) is int
+        case TraitType.FLOAT:
+            return type(value) is float
+
+
+@pytest.mark.parametrize("name", sorted(committed()))
+def test_a_sample_is_as_declared(name: str) -> None:
+    sample, event = committed()[name], EVENTS[name]
+    declared = {trait.field: trait for trait in event.all_traits}
+    payload = sample["payload"]
+
+    assert sample["event_type"] == name
+    assert sample["priority"] == event.severity.upper()
+    assert payload.keys() <= declared.keys()
+    assert {trait.field for trait in event.all_traits if trait.required} <= payload.keys()
+    for field, value in payload.items():
+        assert fits(declared[field], value), field
+
+
+@served
+def test_the_samples_of_an_operation_are_of_one_kind(operation: Operation) -> None:
+    """Who ends it, and what identifies it, is the same in all of its samples."""
+    start, end, error = (committed()[f"dbaas.{operation.name}.{phase}"] for phase in Phase)
+
+    assert start["payload"]["server_type"] == "api"
+    assert end["payload"]["server_type"] == operation.ended_by
+    assert error["payload"]["fault"] in {"user", "system"}
+    for ending in (end, error):
+        assert ending["payload"]["tenant_id"] == start["payload"]["tenant_id"]
+        assert ending["_context_request_id"] == start["_context_request_id"]
+
+
+# --- what is not ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
+    """A control plane with one usable instance, of which these tests change nothing."""
+    directory = tmp_path_factory.mktemp("plane")
+    url = f"sqlite:///{directory / 'coffer.db'}"
+    migrate.upgrade(url)
+    with Plane(url, directory / "cloud") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def instance_id(plane: Plane) -> str:
+    row = new_instance(project_id=PROJECT, state=InstanceState.ACTIVE)
+    with plane.database.writing() as tx:
+        instances.insert(tx, row)
+    return row.id
+
+
+@unserved
+def test_what_is_not_served_says_so_and_announces_nothing(
+    plane: Plane, instance_id: str, operation: Operation
+) -> None:
+    method, path = operation.rest.split(" ")
+    path = path.removeprefix(PROJECT_PATH).replace("{instance_id}", instance_id)
+    path = re.sub(r"\{\w+\}", "x", path)
+    body = json.loads(operation.body.replace("…", '"x"')) if operation.body else {}
+
+    status, answer = plane.call(method, path, body)
+
+    assert status == 501, answer
+    assert answer["notImplemented"]["code"] == 501
+    assert answer["notImplemented"]["message"].endswith("is not implemented.")
+    assert plane.events() == []
+    assert plane.instance(instance_id).state == InstanceState.ACTIVE
+
+
+@unserved
+def test_what_is_not_served_is_documented_as_such(operation: Operation) -> None:
+    part = NOTIFICATIONS.partition(f"### dbaas.{operation.name}\n")[2].partition("\n### ")[0]
+
+    assert "not built yet: the API answers 501 and announces nothing" in part
