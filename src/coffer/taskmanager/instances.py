@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Sequence
 
-from coffer.catalogue.errors import CloudFailed, NotFound
+from coffer.catalogue.errors import CloudFailed, NotFound, WrongState
+from coffer.catalogue.operations import OPERATIONS
+from coffer.catalogue.states import InstanceState
 from coffer.clouds.cloud import Cloud, Flavor, ServerSpec
 from coffer.lifecycle.runs import Ending, Lifecycle, RunNotOpenError
 from coffer.store import instances
 from coffer.store.instances import Instance
+from coffer.store.runs import open_runs
 from coffer.taskmanager.tasks import Outcome, runs
 from coffer.wire.context import TroveContext
 from coffer.wire.contracts import GuestClient
@@ -67,8 +70,21 @@ class InstanceTasks:
         """Remove everything of the instance, then say that it is gone. May be done twice."""
         assert ctx.notification is not None
         self._cloud.delete(instance_id)
+        self._end_others(instance_id, but=ctx.notification.run_id)
         self.lifecycle.end(ctx.notification.run_id, self._end_bill)
         return Outcome.ENDED
+
+    def _end_others(self, instance_id: str, *, but: str) -> None:
+        """End the runs that were on their way to the guest; it is gone, so their deadline only would end them."""
+        with self.lifecycle.database.reading() as tx:
+            left = [run for run in open_runs(tx) if run.instance_id == instance_id and run.run_id != but]
+        for run in left:
+            move = OPERATIONS[run.operation].move
+            allowed = ", ".join(sorted(move.allowed)) if move else ""
+            error = WrongState(
+                id=instance_id, state=InstanceState.DELETED, operation=run.operation, allowed=allowed
+            )
+            self.lifecycle.fail(run.run_id, error)
 
     def _end_bill(self, ending: Ending) -> None:
         """State that the instance is gone; what was never launched was never billed, so its bill has no end either."""
