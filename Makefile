@@ -30,6 +30,7 @@ lint: setup ## Style, types, the direction of imports, spelling, stale documents
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 	$(BIN)/python -m coffer.derive.check
+	$(BIN)/python -m coffer.main.settings_document --check
 
 unit: setup
 	$(BIN)/pytest -q tests/unit tests/architecture
@@ -41,6 +42,7 @@ test: check ## Everything (T=path narrows it)
 
 docs: setup ## Write the derived documents anew
 	$(BIN)/python -m coffer.derive.check --write
+	$(BIN)/python -m coffer.main.settings_document --write
 
 bench: setup ## Measure, as ratios against a peer in the same run
 	$(BIN)/python -m benchmarks
