@@ -115,7 +115,7 @@ class Lifecycle:
             CofferError: whatever the body raised.
         """
         subject = instance.id if instance else instance_id
-        refusal: CofferError | None = None
+        refusal: tuple[CofferError, Failure] | None = None
         with self.database.writing() as tx:
             now = self.clock()
             state = moves.current_state(tx, instance.id) if instance else None
@@ -127,12 +127,15 @@ class Lifecycle:
                         moves.begin(tx, operation, instance.id, state, now)
                     yield Beginning(tx=tx, runs=begun, contexts=contexts)
             except CofferError as error:
-                refusal = error
+                refusal = error, Failure.of(error)
                 for run in begun:
-                    self._end_as_error(tx, run, Failure.of(error), now)
+                    self._end_as_error(tx, run, refusal[1], now)
         self._wake()
+        _log_beginnings(begun)
         if refusal is not None:
-            raise refusal
+            for run in begun:
+                _log_failure(run, refusal[1])
+            raise refusal[0]
 
     @contextmanager
     def ending(self, run_id: str, *, handed_to: str | None = None) -> Iterator[Ending]:
@@ -175,14 +178,7 @@ class Lifecycle:
         run = self._patience.persist(lambda: self._fail(run_id, failure, handed_to))
         if run is None:
             return False
-        LOG.log(
-            logging.INFO if failure.fault is Fault.USER else logging.ERROR,
-            "run ended run_id=%s operation=%s ending=error code=%s request_id=%s",
-            run.run_id,
-            run.operation,
-            failure.code,
-            run.request_id,
-        )
+        _log_failure(run, failure)
         self._wake()
         return True
 
@@ -334,3 +330,20 @@ class Lifecycle:
             run_id=run.run_id,
         )
         self.announcer.announce(tx, [announcement], now)
+
+
+def _log_beginnings(begun: Sequence[Run]) -> None:
+    for run in begun:
+        LOG.info("run began run_id=%s operation=%s request_id=%s", run.run_id, run.operation, run.request_id)
+
+
+def _log_failure(run: Run, failure: Failure) -> None:
+    """A tenant's mistake is no error of the operator's."""
+    LOG.log(
+        logging.INFO if failure.fault is Fault.USER else logging.ERROR,
+        "run ended run_id=%s operation=%s ending=error code=%s request_id=%s",
+        run.run_id,
+        run.operation,
+        failure.code,
+        run.request_id,
+    )

@@ -86,6 +86,8 @@ def _conductor(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequence[
     lifecycle = site.lifecycle(ServerType.CONDUCTOR)
     _started(cleanup, site.presence(lifecycle, "conductor"))
     _started(cleanup, site.conductor(lifecycle))
+    # Here too: runs must end in time also where no taskmanager is left.
+    _started(cleanup, site.watchdog(lifecycle))
 
 
 def _relay(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequence[Path]) -> None:

@@ -1,5 +1,7 @@
 """A call that is refused after it began: start and error in one transaction, the rest undone."""
 
+import logging
+
 import pytest
 from tests.contract.lifecycle.ground import Ground, context
 from tests.support.rows import new_instance
@@ -121,3 +123,19 @@ def test_an_instance_that_is_deleted_meanwhile_is_refused(ground: Ground) -> Non
 
     with pytest.raises(CofferError, match="is DELETED"):
         ground.begun("instance_restart", instance)
+
+
+def test_a_failure_of_ours_is_an_error_in_the_log_and_a_tenant_s_mistake_is_not(
+    ground: Ground, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="coffer.lifecycle"):
+        with pytest.raises(WrongState):
+            ground.begun("instance_restart", ground.has(state=InstanceState.BUILD))
+        run = ground.one_begun("instance_restart", ground.has())
+        ground.lifecycle().fail(run.run_id, CloudFailed(reason="There is no room."))
+
+    told = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert [level for level, _ in told] == ["INFO", "INFO", "INFO", "ERROR"]
+    assert told[1][1].startswith("run ended run_id=")
+    assert told[2][1].startswith(f"run began run_id={run.run_id} operation=instance_restart request_id=req-")
+    assert "ending=error code=cloud_failed" in told[3][1]
