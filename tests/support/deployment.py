@@ -1,5 +1,7 @@
 """coffer as an operator runs it: each service a process of its own, one configuration file, a broker and a database."""
 
+import http.client
+import json
 import os
 import secrets
 import signal
@@ -7,12 +9,24 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, LiteralString
+
+import psycopg
+from tests.support.postgresql_server import running_server
+from tests.support.processes import kill_about
+from tests.support.rabbitmq import RabbitNode, started_node
+from tests.support.scratch import scratch
+from tests.support.trove import Tenant
+from tests.support.waiting import wait_for
 
 COFFER = str(Path(sys.executable).with_name("coffer"))
+KINDS = ("conductor", "taskmanager", "api", "relay", "collector")
 START_S = 60.0
+SETTLE_S = 60.0
 STOP_S = 30.0
 
 
@@ -36,6 +50,11 @@ class Service:
     def pid(self) -> int:
         """The process."""
         return self.process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+        return self.process.poll() is None
 
     def text(self) -> str:
         """What it has written."""
@@ -84,7 +103,7 @@ class Deployment:
                 "transport_url": self.transport_url,
                 "report_interval": 0.5,
                 "watchdog_interval": 0.25,
-                "service_down_time": 3,
+                "service_down_time": 2,
                 "rpc_cast_timeout_s": 5,
             },
             "database": {"connection": self.database_url},
@@ -95,6 +114,7 @@ class Deployment:
                 "first_port": self.first_port,
                 "last_port": self.first_port + 99,
                 "min_free_gib": 0.1,
+                "guest_check_interval": 0.5,
             },
         }
         for group, options in self.options.items():
@@ -136,3 +156,96 @@ class Deployment:
         service = Service(kind, process, log)
         self.services.append(service)
         return service
+
+    def of(self, kind: str) -> list[Service]:
+        """Return the services of a kind that run."""
+        return [service for service in self.services if service.kind == kind and service.is_alive]
+
+    def mend(self) -> None:
+        """Have one service of each kind, whatever a test did, and wait until calls can be made and are announced."""
+        for kind in KINDS:
+            alive = self.of(kind)
+            for extra in alive[1:]:
+                extra.terminate()
+            if not alive:
+                self.start(kind)
+        wait_for(self._is_up, START_S, "every service to be up")
+
+    def tenant(self, project: str = "acme") -> Tenant:
+        """Return a client."""
+        return Tenant(self.url, project)
+
+    def guest_dir(self, instance_id: str) -> Path:
+        """Return where an instance lives."""
+        return self.root / "cloud" / "instances" / instance_id
+
+    def agent_pid(self, instance_id: str) -> int:
+        """Return the process of an instance's guest agent."""
+        return int(json.loads((self.guest_dir(instance_id) / "guestagent.pid").read_text())["pid"])
+
+    def rows(self, query: LiteralString) -> list[tuple[Any, ...]]:
+        """Read the control plane's database from outside."""
+        with psycopg.connect(self.database_url) as connection:
+            return connection.execute(query).fetchall()
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return what was announced, in the order of its arrival, once every run is over and its events are here."""
+        unfinished: LiteralString = (
+            "select (select count(*) from runs where ended_at is null) + (select count(*) from outbox)"
+        )
+        wait_for(
+            lambda: self.rows(unfinished) == [(0,)], SETTLE_S, "every run to end and the outbox to drain"
+        )
+        wait_for(self._is_collected, SETTLE_S, "the collector to have every event")
+        found: list[dict[str, Any]] = json.loads(self.run("events", "list", "--format", "json"))["events"]
+        return found
+
+    def _is_collected(self) -> bool:
+        ((expected,),) = self.rows("select 2 * count(*) from runs")
+        with psycopg.connect(self.collector_url) as connection:
+            found = connection.execute(
+                "select count(*) from events where event_type like 'dbaas.%'"
+            ).fetchone()
+        return found is not None and found[0] >= expected
+
+    def _is_up(self) -> bool:
+        for kind in KINDS:
+            log = next(service for service in reversed(self.services) if service.kind == kind)
+            assert self.of(kind), f"coffer {kind} ended:\n{log.text()[-3000:]}"
+        registered = {pid for (pid,) in self.rows("select pid from services")}
+        working = {service.pid for kind in ("conductor", "taskmanager") for service in self.of(kind)}
+        return working <= registered and bool(self.rows("select 1 from leases")) and self.answers()
+
+    def answers(self) -> bool:
+        """Whether the API serves."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        with closing(connection):
+            try:
+                connection.request("GET", "/v1.0/acme/instances")
+                return connection.getresponse().status == http.HTTPStatus.OK
+            except OSError:
+                return False
+
+
+@contextmanager
+def deployment(
+    options: Mapping[str, Mapping[str, object]] | None = None,
+) -> Iterator[tuple[Deployment, RabbitNode]]:
+    """Install coffer on a RabbitMQ node and a PostgreSQL server of its own; nothing of it stays behind."""
+    with started_node() as node, running_server() as server, scratch() as root:
+        made = Deployment(
+            root,
+            node.url,
+            server.url(server.create_database()),
+            server.url(server.create_database()),
+            options=options or {},
+        )
+        made.configure()
+        made.run("db", "upgrade")
+        try:
+            yield made, node
+        finally:
+            for service in made.services:
+                if service.is_alive:
+                    service.kill()
+            kill_about(root)

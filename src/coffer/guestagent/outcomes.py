@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final
 
-from coffer.catalogue.errors import CofferError, OwnerDied
+from coffer.catalogue.errors import CofferError, GuestFailed
 from coffer.catalogue.masking import mask_secrets
 from coffer.wire.json import JSON
 
@@ -44,10 +44,13 @@ def failure_of(error: Exception) -> Failed:
 
 
 def interrupted(operation: str) -> Failed:
-    """Return how a run ended that was under way when its agent died: nobody knows how far it came."""
+    """Return how a run ended that was under way when its agent died: nobody knows how far it came.
+
+    It is the guest's failure, and so it is called: `owner_died` is said of the control plane, by itself only.
+    """
     message = f"The guest agent stopped in the middle of {operation}."
     return Failed(
-        etype=OwnerDied.code, value={"data": {"operation": operation}, "message": message}, trace=message
+        etype=GuestFailed.code, value={"data": {"reason": message}, "message": message}, trace=message
     )
 
 

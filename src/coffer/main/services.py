@@ -1,4 +1,9 @@
-"""One service as a process of its own, on a database and a broker that all of them share."""
+"""One service as a process of its own, on a database and a broker that all of them share.
+
+SIGTERM ends a service after the work under way (10 s at most, then the watchdog of another one sees to it). The guest
+agents that a taskmanager started live on, as the database servers do: the next taskmanager finds them, and an agent
+ends with its instance.
+"""
 
 import contextlib
 import functools
@@ -96,6 +101,7 @@ def _relay(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequence[Path
     with understood("transport_url"):
         publisher = transport.publisher(conf, has_collector=conf.relay_declares_collector_queue)
     _started(cleanup, Relay(database, publisher, holder, utcnow))
+    LOG.info("relay started holder=%s", holder)
 
 
 def _collector(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequence[Path]) -> None:

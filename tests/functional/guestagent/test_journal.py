@@ -58,7 +58,7 @@ def test_a_run_under_way_when_the_agent_died_is_reported_as_failed_by_the_next(
     after = Agent(tmp_path)
     after.reporter.recover()
     after.reporter.resend()
-    assert after.wire.said == [(run_id(ctx), "owner_died")]
+    assert after.wire.said == [(run_id(ctx), "guest_failed")]
     assert "The guest agent stopped in the middle of user_create." in after.wire.details
     assert left(tmp_path) == []
 
@@ -69,7 +69,7 @@ def test_it_is_not_begun_again_when_the_broker_delivers_it_again(killed: Agent, 
     after = Agent(tmp_path)
     after.reporter.recover()
     after.reporter.run(ctx, lambda: pytest.fail("begun again"))
-    assert after.wire.said == [(run_id(ctx), "owner_died")]
+    assert after.wire.said == [(run_id(ctx), "guest_failed")]
 
 
 def test_a_report_that_nobody_took_is_sent_by_the_next_agent_as_it_was(tmp_path: Path) -> None:
@@ -147,7 +147,8 @@ def test_the_next_agent_of_a_real_instance_reports_what_was_left(guest: Guest) -
     Journal(guest.place.directory).begin(ctx)
     guest.new_agent()
     report = guest.conductor.of(ctx)
-    assert (report.etype, report.value["data"]) == ("owner_died", {"operation": "user_create"})
+    assert report.etype == "guest_failed"
+    assert report.value["message"] == "The guest agent stopped in the middle of user_create."
     wait_for(lambda: left(guest.place.directory) == [], 10, "the journal to be empty")
     assert guest.prepare().etype == ""
 
