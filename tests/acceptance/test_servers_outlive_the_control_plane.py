@@ -103,9 +103,11 @@ def test_a_second_control_plane_on_the_same_directory_is_refused_in_a_sentence(c
 
 def test_a_control_plane_that_stopped_leaves_no_process_but_the_servers(books: Books) -> None:
     coffer, postmaster = books.coffer, books.postmaster()
+    url = coffer.url
 
     assert coffer.stop() == 0
 
+    assert coffer.output.read_text() == f"coffer listens on {url}, its state is in {coffer.state_dir}\n"
     assert not (coffer.state_dir / "endpoint.json").exists()
     assert is_running(postmaster)
     left = about(coffer.root)

@@ -21,6 +21,7 @@ START_S = 60.0
 STOP_S = 60.0
 SETTLE_S = 60.0
 COMMAND_S = 60.0
+POLL_S = 0.03
 
 Options = Mapping[str, Mapping[str, object]]
 
@@ -28,7 +29,7 @@ Options = Mapping[str, Mapping[str, object]]
 class Standalone:
     """One state directory below `root`, and the control plane on it, if it runs.
 
-    Its log and its configuration lie beside the state directory, not in it.
+    Its log, its output and its configuration lie beside the state directory, not in it.
     """
 
     def __init__(self, root: Path, options: Options | None = None) -> None:
@@ -36,6 +37,7 @@ class Standalone:
         self.root = root
         self.state_dir = root / "state"
         self.log = root / "control-plane.log"
+        self.output = root / "control-plane.out"
         self.config_file = root / "coffer.conf"
         self._options: dict[str, dict[str, object]] = {
             "DEFAULT": {"report_interval": 0.2},
@@ -63,18 +65,18 @@ class Standalone:
     def start(self) -> None:
         """Start the control plane and wait until calls can be made."""
         self.launch()
-        wait_for(self._is_up, START_S, "the control plane to listen")
+        wait_for(self._is_up, START_S, "the control plane to listen", poll_s=POLL_S)
 
     def launch(self) -> None:
         """Start the control plane; does not wait for it."""
         assert self._process is None, "it runs already"
         self._configure()
-        with self.log.open("ab") as output:
+        with self.output.open("ab") as output, self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self.command("standalone", "--port", "0", "--config-file", str(self.config_file)),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
-                stderr=output,
+                stderr=log,
                 start_new_session=True,
                 cwd="/",
             )

@@ -8,5 +8,8 @@ from oslo_log import log
 
 def start(conf: cfg.ConfigOpts) -> None:
     """Set up logging as the options of oslo.log say; standard error by default."""
+    if not (conf.log_file or conf.log_dir or conf.use_syslog or conf.use_journal):
+        # oslo.log would take standard output, which is for what a command was asked for.
+        conf.set_default("use_stderr", default=True)
     log.setup(conf, "coffer")
     logging.captureWarnings(capture=True)
