@@ -15,6 +15,7 @@ with warnings.catch_warnings():
     from troveclient.v1 import client
 
 BUILD_S = 120.0
+POLL_S = 0.05
 Refused = exceptions.HttpError
 """What the client raises for an answer of 400 and above; it has `http_status` and `message`."""
 
@@ -72,7 +73,9 @@ class Tenant:
             assert shown["status"] != "ERROR", f"instance {instance_id} failed: {shown.get('fault')}"
             return None
 
-        found = wait_for(reached, BUILD_S, f"instance {instance_id} to be {' or '.join(statuses)}")
+        found = wait_for(
+            reached, BUILD_S, f"instance {instance_id} to be {' or '.join(statuses)}", poll_s=POLL_S
+        )
         assert found is not None
         return found
 
@@ -82,11 +85,17 @@ class Tenant:
             lambda: self.show(instance_id)["operating_status"] == operating_status,
             BUILD_S,
             f"the server of {instance_id} to be {operating_status}",
+            poll_s=POLL_S,
         )
 
     def wait_until_gone(self, instance_id: str) -> None:
         """Wait until the API knows the instance no more."""
-        wait_for(lambda: self.status_of(instance_id) == "gone", BUILD_S, f"instance {instance_id} to be gone")
+        wait_for(
+            lambda: self.status_of(instance_id) == "gone",
+            BUILD_S,
+            f"instance {instance_id} to be gone",
+            poll_s=POLL_S,
+        )
 
     def status_of(self, instance_id: str) -> str:
         """Return the status of an instance, `gone` if there is none."""
@@ -121,4 +130,4 @@ class Tenant:
                 return True
             return False
 
-        wait_for(lets_in, BUILD_S, f"the server of {instance_id} to let {user} in")
+        wait_for(lets_in, BUILD_S, f"the server of {instance_id} to let {user} in", poll_s=POLL_S)

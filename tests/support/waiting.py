@@ -9,8 +9,8 @@ T = TypeVar("T")
 POLL_S = 0.01
 
 
-def wait_for(condition: Callable[[], T], timeout_s: float, what: str) -> T:
-    """Return the first true value of `condition`.
+def wait_for(condition: Callable[[], T], timeout_s: float, what: str, *, poll_s: float = POLL_S) -> T:
+    """Return the first true value of `condition`; `poll_s` is for one that is dear to ask.
 
     Raises:
         AssertionError: naming `what`, if there is none within `timeout_s`.
@@ -22,4 +22,4 @@ def wait_for(condition: Callable[[], T], timeout_s: float, what: str) -> T:
             return value
         if time.monotonic() > deadline_s:
             raise AssertionError(f"waited {timeout_s} s in vain for {what}")
-        time.sleep(POLL_S)
+        time.sleep(poll_s)
