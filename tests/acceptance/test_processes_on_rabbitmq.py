@@ -4,6 +4,7 @@ The local cloud gives each instance a guest agent that is a process of its own. 
 SIGKILL and without a warning.
 """
 
+import http.client
 import json
 import os
 import re
@@ -11,34 +12,51 @@ import signal
 import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, LiteralString
 
 import pytest
 from tests.support.deployment import Deployment, Service, deployment
 from tests.support.processes import about, is_running
+from tests.support.rabbitmq import RabbitNode
+from tests.support.trove import Refused
 from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.postgresql]
 
 TAKEN_OVER_S = 40.0
+JSON = {"Content-Type": "application/json"}
 STOPPED_S = 15.0
 """More than the 10 s that are given to work under way; none is."""
 
 
 @pytest.fixture(scope="module")
-def installed() -> Iterator[Deployment]:
-    with deployment() as (made, _):
+def both() -> Iterator[tuple[Deployment, RabbitNode]]:
+    with deployment() as (made, node):
         made.mend()
-        yield made
+        yield made, node
+
+
+@pytest.fixture(scope="module")
+def installed(both: tuple[Deployment, RabbitNode]) -> Deployment:
+    return both[0]
 
 
 @pytest.fixture
-def coffer(installed: Deployment) -> Deployment:
-    """One service of each kind."""
-    installed.mend()
-    return installed
+def broker(both: tuple[Deployment, RabbitNode]) -> RabbitNode:
+    return both[1]
+
+
+@pytest.fixture
+def coffer(both: tuple[Deployment, RabbitNode]) -> Deployment:
+    """One service of each kind, and the broker."""
+    made, node = both
+    node.revive()
+    made.mend()
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -213,6 +231,77 @@ def test_of_two_relays_one_is_active_and_the_other_takes_over(coffer: Deployment
     runs_of(events)
     assert endings(events, books)[-1] == ("database_create", "end", "conductor")
     assert second.is_alive
+
+
+def test_after_an_outage_of_the_broker_everybody_finds_each_other_again(
+    coffer: Deployment, broker: RabbitNode, books: str
+) -> None:
+    tenant = coffer.tenant()
+    broker.kill()
+    with pytest.raises(Refused) as refused:
+        tenant.api.instances.restart(books)
+    assert refused.value.http_status == HTTPStatus.SERVICE_UNAVAILABLE
+    assert tenant.show(books)["status"] == "ACTIVE"
+    broker.start()
+
+    def made() -> bool:
+        try:
+            tenant.api.databases.create(books, [{"name": "afterwards"}])
+        except Refused:
+            return False  # the guest is not back yet; each attempt is a run that ends as an error
+        return True
+
+    wait_for(made, TAKEN_OVER_S, "the guest to be reached again")
+    tenant.api.instances.restart(books)
+    tenant.wait_for(books, "ACTIVE")
+    events = coffer.events()
+    runs_of(events)
+    found = endings(events, books)
+    assert ("instance_restart", "error", "api") in found
+    assert ("database_create", "end", "conductor") in found
+    assert found[-1] == ("instance_restart", "end", "task")
+    codes = [
+        event["payload"]["error_code"]
+        for event in events
+        if event["event_type"] == "dbaas.instance_restart.error"
+    ]
+    assert codes == ["dispatch_failed"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "body", "status"),
+    [
+        ("GET", "/v1.0/acme/instances", {}, b"", HTTPStatus.OK),
+        ("HEAD", "/", {}, b"", HTTPStatus.METHOD_NOT_ALLOWED),
+        ("GET", "/v1.0/acme/instances/%ff%00%2e%2e%2f", {}, b"", HTTPStatus.NOT_FOUND),
+        ("GET", "/v1.0/acme/instances?limit=%ff", {}, b"", HTTPStatus.BAD_REQUEST),
+        ("GET", "/v1.0/acme/instances", {"Host": "evil.example"}, b"", HTTPStatus.FORBIDDEN),
+        ("GET", "/v1.0/acme/instances", {"X_User_Id": "a b"}, b"", HTTPStatus.OK),
+        (
+            "POST",
+            "/v1.0/acme/instances",
+            {"Content-Type": "application/json"},
+            b"{" * 10,
+            HTTPStatus.BAD_REQUEST,
+        ),
+        (
+            "POST",
+            "/v1.0/acme/instances",
+            {"Content-Type": "application/json"},
+            b" " * 10**7,
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        ),
+    ],
+)
+def test_the_workers_answer_strange_requests_as_the_standalone_server_does(
+    coffer: Deployment, method: str, path: str, headers: dict[str, str], body: bytes, status: HTTPStatus
+) -> None:
+    with closing(http.client.HTTPConnection("127.0.0.1", coffer.port, timeout=30)) as connection:
+        connection.request(method, path, body or None, headers)
+        answer = connection.getresponse()
+        said = answer.read()
+    assert answer.status == status, said
+    assert answer.headers["x-openstack-request-id"].startswith("req-")
 
 
 def test_a_worker_of_the_api_that_dies_is_replaced_and_none_outlives_its_server(coffer: Deployment) -> None:
