@@ -150,3 +150,19 @@ def test_an_ended_run_is_neither_claimed_nor_handed_over(ground: Ground) -> None
 
     assert not lifecycle.claim(run.run_id)
     assert not lifecycle.hand_over(run.run_id, "i-1")
+
+
+@pytest.mark.parametrize("guest", ["", "i-2"])
+def test_a_guest_ends_only_what_was_handed_to_it(ground: Ground, guest: str) -> None:
+    handed = ground.one_begun("database_create", ground.has(), dbname="shop")
+    kept = ground.one_begun("database_create", ground.has(), dbname="shop")
+    lifecycle = ground.lifecycle(ServerType.CONDUCTOR)
+    lifecycle.hand_over(handed.run_id, "i-1")
+
+    for run in (handed, kept):
+        with pytest.raises(RunNotOpenError):
+            lifecycle.end(run.run_id, handed_to=guest)
+        assert not lifecycle.fail(run.run_id, GuestFailed(reason="no"), handed_to=guest)
+
+    assert set(ground.open_runs()) == {handed.run_id, kept.run_id}
+    assert lifecycle.fail(handed.run_id, GuestFailed(reason="no"), handed_to="i-1")

@@ -111,11 +111,13 @@ def test_at_its_deadline_a_run_is_ended(ground: Ground, guard: Guard) -> None:
 
 def test_a_run_that_was_handed_to_a_guest_is_left_until_its_deadline(ground: Ground, guard: Guard) -> None:
     """Whoever began it may be dead: the guest will report."""
+    alive(ground, "api-1")
     run = ground.one_begun("database_create", ground.has(), dbname="shop")
     ground.lifecycle().hand_over(run.run_id, "i-1")
     ground.clock.forward(DOWN_S + 1)
     assert guard.sweep_until_sure() == 0
     assert ground.open_runs() == [run.run_id]
+    assert "api-1" not in known(ground)
 
     ground.clock.forward(120)
     assert guard.sweep() == 1
