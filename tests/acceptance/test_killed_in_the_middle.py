@@ -23,7 +23,6 @@ CREATION: dict[str, Callable[[Path], bool]] = {
     "answered": lambda _: True,
     "directory": lambda place: place.exists(),
     "initdb": lambda place: (place / "data.new").exists(),
-    "data complete": lambda place: (place / "data" / "PG_VERSION").exists(),
     "server started": lambda place: (place / "data" / "postmaster.pid").exists(),
     "prepared": lambda place: (place / "prepared").exists(),
 }
