@@ -61,7 +61,7 @@ class World:
 def world() -> Iterator[World]:
     port = free_port()
     with started_node() as node:
-        options = {
+        options: dict[str, dict[str, object]] = {
             "oslo_messaging_notifications": {"transport_url": node.url},
             # Room for one server, so that the second instance has an honest reason to fail.
             "local_cloud": {"first_port": port, "last_port": port},
