@@ -39,11 +39,6 @@ class Lease:
         self._monotonic = monotonic
         self._renewed_s: float | None = None
 
-    @property
-    def is_held(self) -> bool:
-        """True while nobody else can have it."""
-        return self._renewed_s is not None and self._monotonic() < self._renewed_s + self._ttl_s
-
     def hold(self) -> bool:
         """Take the lease, or renew it when a third of it is over; False when another relay has it.
 

@@ -62,21 +62,10 @@ def get(tx: Tx, run_id: str) -> Run | None:
     return None if row is None else Run(**row)
 
 
-def remember_state(tx: Tx, run_id: str, previous_state: str) -> bool:
-    """Keep the state from which the open run moved its instance."""
-    return _change(tx, run_id, {"previous_state": previous_state})
-
-
 def claim(tx: Tx, run_id: str, service_id: str, now: datetime) -> bool:
     """Take the open run for a service; False if it is taken, handed over or ended: delivered twice."""
     free = (_COLUMN.claimed_by.is_(None), _COLUMN.handed_to.is_(None))
     return _change(tx, run_id, {"claimed_by": service_id, "claimed_at": now}, *free)
-
-
-def release(tx: Tx, run_id: str, claimed_by: str) -> bool:
-    """Make a run that `claimed_by` left behind claimable again; False if it is no longer its."""
-    is_its = _COLUMN.claimed_by == claimed_by
-    return _change(tx, run_id, {"claimed_by": None, "claimed_at": None}, is_its)
 
 
 def adopt(tx: Tx, run_id: str, dead_service: str, new_owner: str) -> bool:

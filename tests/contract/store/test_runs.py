@@ -71,7 +71,6 @@ def test_an_ended_run_cannot_be_changed(database: Database) -> None:
         assert not runs.claim(tx, run.run_id, "task-1", LATER)
         assert not runs.hand_over(tx, run.run_id, "i-1")
         assert not runs.adopt(tx, run.run_id, "api-1", "task-1")
-        assert not runs.remember_state(tx, run.run_id, "ACTIVE")
         assert runs.open_runs(tx) == []
     assert fetched(database, run) == ended
     assert (ended.error_code, ended.fault) == ("cloud_failed", "system")
@@ -100,17 +99,6 @@ def test_of_sixteen_that_claim_a_run_exactly_one_wins(database: Database) -> Non
     assert sum(won) == 1
     claimed = fetched(database, run)
     assert (claimed.claimed_by, claimed.claimed_at) == (f"task-{won.index(True)}", LATER)
-
-
-def test_a_claim_is_released_by_naming_its_holder(database: Database) -> None:
-    run = new_run()
-    added(database, run)
-    with database.writing() as tx:
-        assert runs.claim(tx, run.run_id, "task-1", LATER)
-        assert not runs.release(tx, run.run_id, "task-2")
-        assert runs.release(tx, run.run_id, "task-1")
-        assert not runs.release(tx, run.run_id, "task-1")
-        assert runs.claim(tx, run.run_id, "task-2", LATER)
 
 
 def test_a_run_that_a_guest_works_on_is_not_claimed(database: Database) -> None:
@@ -165,11 +153,3 @@ def test_of_sixteen_that_adopt_an_orphan_exactly_one_wins(database: Database) ->
     with database.writing() as tx:
         assert runs.orphaned(tx, ["dead"]) == []
         assert runs.claim(tx, run.run_id, "task-99", LATER)
-
-
-def test_the_state_before_the_run_is_remembered(database: Database) -> None:
-    run = new_run()
-    added(database, run)
-    with database.writing() as tx:
-        assert runs.remember_state(tx, run.run_id, "RESTART_REQUIRED")
-    assert fetched(database, run).previous_state == "RESTART_REQUIRED"
