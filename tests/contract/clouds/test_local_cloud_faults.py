@@ -1,6 +1,8 @@
 """The local cloud on a machine that refuses: what tenant and operator hear, and that nothing is left."""
 
+import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -64,9 +66,23 @@ def test_a_control_plane_killed_in_a_creation_leaves_what_the_next_one_can_finis
     assert agents_of(cloud) == frozenset()
 
 
+def free_ports_in_a_row(count: int, ports: range) -> int:
+    """Return the first of `count` neighbouring ports on which nobody listens, from a random place on."""
+    for first in random.sample(ports, 200):
+        try:
+            with contextlib.ExitStack() as held:
+                for port in range(first, first + count):
+                    held.enter_context(socket.create_server(("127.0.0.1", port)))
+        except OSError:
+            continue
+        return first
+    raise AssertionError("no free ports in a row")
+
+
 def test_a_port_that_a_stranger_listens_on_is_passed_over(scratch_dir: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as stranger:
-        port = stranger.getsockname()[1]
+    # Below the range from which connections take their ports: a neighbour of one of those may be anybody's.
+    port = free_ports_in_a_row(3, range(11000, 19000))
+    with socket.create_server(("127.0.0.1", port)):
         cloud = cloud_on(scratch_dir, LocalSettings(ports=range(port, port + 3), stop_grace_s=0.3))
         servers = [cloud.create(spec(f"i-{number}")) for number in range(2)]
         assert sorted(server.port for server in servers) == [port + 1, port + 2]
