@@ -141,10 +141,12 @@ def test_the_floors_are_checked_and_every_package_stands_on_one() -> None:
     (layers,) = [contract["layers"] for contract in contracts() if contract["type"] == "layers"]
     assert isinstance(layers, list)
     floors = [[name.strip().removeprefix("coffer.") for name in floor.split("|")] for floor in layers]
-    packages = {path.parent.name for path in (ROOT / "src" / "coffer").glob("*/__init__.py")}
+    source = ROOT / "src" / "coffer"
+    packages = {path.parent.name for path in source.glob("*/__init__.py")}
+    modules = {path.stem for path in source.glob("*.py")} - {"__init__"}
 
-    assert {name for floor in floors for name in floor} == packages
-    assert floors[-1] == ["catalogue"]
+    assert {name for floor in floors for name in floor} == packages | modules
+    assert floors[-1] == ["catalogue", "sqlite_file"]
     assert ["lifecycle"] in floors
 
 

@@ -4,7 +4,6 @@ It is never the control plane's database: the collector can run elsewhere, be re
 away. One of the three files of the collector that know SQLAlchemy (the others are `events` and `queries`).
 """
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +14,9 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
+
+from coffer.sqlite_file import create_private, use_write_ahead_log
 
 Tx = sa.Connection
 """An open transaction, as the other files of the collector hand it around."""
@@ -169,24 +169,20 @@ def _translated() -> Iterator[None]:
 
 def _make_private(_dialect: object, _record: object, args: list[Any], _options: dict[str, Any]) -> None:
     """Create the file so that only its owner reads it: events tell tenants' names."""
-    path = Path(args[0])
-    if not path.exists() and path.parent.is_dir():
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    create_private(Path(args[0]))
 
 
 def _tame_sqlite(engine: sa.Engine, *, is_read_only: bool) -> None:
     """Durable write-ahead logging, and transactions that begin when we say so (the driver waits)."""
 
     @sa.event.listens_for(engine, "connect")
-    def _on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    def _on_connect(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
         connection.isolation_level = None
-        cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000}")
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000}")
         if not is_read_only:
-            cursor.execute("PRAGMA journal_mode = WAL")
+            use_write_ahead_log(connection, patience_s=BUSY_TIMEOUT_S)
             # A message is acknowledged after the commit, so the commit has to survive a power cut.
-            cursor.execute("PRAGMA synchronous = FULL")
-        cursor.close()
+            connection.execute("PRAGMA synchronous = FULL")
 
     @sa.event.listens_for(engine, "begin")
     def _on_begin(connection: sa.Connection) -> None:

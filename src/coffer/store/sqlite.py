@@ -1,12 +1,12 @@
 """SQLite as the control plane's database: one file, one writer, readers that never wait."""
 
-import os
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
+from coffer.sqlite_file import create_private, use_write_ahead_log
 from coffer.store.engines import Engines
 from coffer.store.turns import Turns
 
@@ -14,7 +14,6 @@ BUSY_TIMEOUT_S = 30
 _WAL_LIMIT_BYTES = 64 * 1024 * 1024
 
 _PRAGMAS = (
-    "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}",
@@ -61,12 +60,11 @@ def _busy_timeout_s(url: URL) -> float:
 
 def _make_private(_dialect: object, _record: object, args: list[Any], _options: dict[str, Any]) -> None:
     """Create the file so that only its owner reads it; the server processes of tenants live near it."""
-    path = Path(args[0])
-    if not path.exists() and path.parent.is_dir():
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    create_private(Path(args[0]))
 
 
 def _configure(connection: sqlite3.Connection, _record: object) -> None:
+    use_write_ahead_log(connection, patience_s=BUSY_TIMEOUT_S)
     for pragma in _PRAGMAS:
         connection.execute(pragma)
 
