@@ -23,6 +23,7 @@ from coffer.catalogue.states import InstanceState
 from coffer.clouds.cloud import Cloud
 from coffer.clouds.local.cloud import LocalCloud
 from coffer.clouds.local.flavors import DEFAULT_FLAVORS
+from coffer.clouds.local.object_store import DirectoryStore
 from coffer.clouds.local.settings import LocalSettings
 from coffer.conductor.reports import Reports
 from coffer.datastores.driver import EngineSettings
@@ -62,6 +63,7 @@ class Plane:
         self.api, self.task, self.conductor = (
             self.lifecycle(kind) for kind in (ServerType.API, ServerType.TASK, ServerType.CONDUCTOR)
         )
+        self.objects = DirectoryStore(root / "backups")
         self.launcher = ThreadLauncher(
             lambda guest_dir: agent(
                 guest_dir,
@@ -69,6 +71,7 @@ class Plane:
                 registry=registry(),
                 engines=EngineSettings(engines_dir=root / "engines"),
                 report_interval_s=0.2,
+                objects=self.objects,
             )
         )
         settings = LocalSettings(min_free_gib=min_free_gib)
@@ -78,7 +81,7 @@ class Plane:
     def __enter__(self) -> Self:
         self._started(CONDUCTOR.server(self.rpc, server="test", endpoint=Reports(self.conductor)))
         self._cleanup.callback(self.local_cloud.stop_guests)
-        tasks = InstanceTasks(self.task, self.cloud, self.guest)
+        tasks = InstanceTasks(self.task, self.cloud, self.guest, objects=self.objects)
         self._started(TASKMANAGER.server(self.rpc, server="test", endpoint=tasks))
         services = Services(
             database=self.database,

@@ -4,6 +4,8 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from coffer.catalogue.states import BackupState
+from coffer.store.backups import Backup
 from coffer.store.instances import Instance
 from coffer.store.outbox import OutboxRow
 from coffer.store.runs import Run
@@ -30,6 +32,26 @@ def new_instance(**fields: Any) -> Instance:
         "updated_at": NOON,
     }
     return Instance(**{**defaults, **fields})
+
+
+def new_backup(**fields: Any) -> Backup:
+    """Return a full backup, made at `NOON`."""
+    defaults: dict[str, Any] = {
+        "id": str(uuid.uuid4()),
+        "project_id": "project-1",
+        "instance_id": str(uuid.uuid4()),
+        "name": "nightly",
+        "datastore": "postgresql",
+        "datastore_version": "17",
+        "volume_gib": 2,
+        "state": BackupState.COMPLETED,
+        "location": "somewhere/archive",
+        "size_bytes": 1000,
+        "checksum": "0" * 64,
+        "created_at": NOON,
+        "updated_at": NOON,
+    }
+    return Backup(**{**defaults, **fields})
 
 
 def new_run(**fields: Any) -> Run:

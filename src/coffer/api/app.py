@@ -104,10 +104,17 @@ def _chosen(routes: list[Route], body: bytes) -> Route:
         raise BadRequest(
             reason="The body must be a JSON object with exactly one member, the name of the action."
         )
-    for route in routes:
-        if route.action == action:
-            return route
-    raise NotBuilt(what=f"The action {action}")
+    chosen = {route.action: route for route in routes}
+    if action in chosen:
+        return chosen[action]
+    below = [name for name in chosen if name is not None and name.startswith(f"{action}.")]
+    if not below:
+        raise NotBuilt(what=f"The action {action}")
+    wanted = f"{action}.{only_member(body, action)}"
+    if wanted not in below:
+        needed = " or ".join(name.partition(".")[2] for name in below)
+        raise BadRequest(reason=f"{action}: needs exactly one member, {needed}.")
+    return chosen[wanted]
 
 
 def _refusal(services: Services, what: str) -> Responder:

@@ -44,6 +44,40 @@ class Users(Shape):
     users: list[NewUser]
 
 
+class UserChanges(Shape):
+    """What is to change of a user; a member that is null is refused, for there is nothing that it could mean."""
+
+    name: str | msgspec.UnsetType = msgspec.UNSET
+    password: Secret | msgspec.UnsetType = msgspec.UNSET
+    host: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class UpdateUser(Shape):
+    """PUT .../users/{user}."""
+
+    user: UserChanges
+
+
+class NewPassword(Shape):
+    """A user and the password that he is to have."""
+
+    name: str
+    password: Secret
+    host: str | None = None
+
+
+class NewPasswords(Shape):
+    """PUT .../users."""
+
+    users: list[NewPassword]
+
+
+class Grants(Shape):
+    """PUT .../users/{user}/databases."""
+
+    databases: list[NamedDatabase]
+
+
 class Root(Shape):
     """POST .../root; without a password the server makes one."""
 
@@ -60,11 +94,92 @@ class Restart(Shape):
     restart: Nothing
 
 
+class ResetStatus(Shape):
+    """POST .../action."""
+
+    reset_status: Nothing
+
+
+class Stop(Shape):
+    """POST /mgmt/instances/{id}/action."""
+
+    stop: Nothing
+
+
+class Reboot(Shape):
+    """POST /mgmt/instances/{id}/action."""
+
+    reboot: Nothing
+
+
+class ResetTaskStatus(Shape, rename={"reset_task_status": "reset-task-status"}):
+    """POST /mgmt/instances/{id}/action."""
+
+    reset_task_status: Nothing
+
+
 class Volume(Shape):
     """How much room, in GiB. The client sends `type: null` when no type was asked for."""
 
     size: int
     type: str | None = None
+
+
+class NewVolume(Shape):
+    """A volume of another size."""
+
+    volume: Volume
+
+
+class ResizeVolume(Shape):
+    """POST .../action."""
+
+    resize: NewVolume
+
+
+class NewFlavor(Shape, rename={"flavor_ref": "flavorRef"}):
+    """Another flavor: its id, or a link that ends in it."""
+
+    flavor_ref: str | int
+
+
+class ResizeFlavor(Shape):
+    """POST .../action."""
+
+    resize: NewFlavor
+
+
+class Quotas(Shape):
+    """PUT /mgmt/quotas/{project}: limits by resource."""
+
+    quotas: dict[str, int]
+
+
+class RestoreFrom(Shape):
+    """Data that lie elsewhere."""
+
+    remote_location: str | None = None
+    local_datastore_version_id: str | None = None
+    size: float | None = None
+
+
+class NewBackup(Shape):
+    """A backup to be made. The client always sends `incremental`, 0 or 1."""
+
+    name: str
+    instance: str | None = None
+    description: str | None = None
+    parent_id: str | None = None
+    incremental: int | bool | None = None
+    storage_driver: str | None = None
+    swift_container: str | None = None
+    restore_from: RestoreFrom | None = None
+
+
+class CreateBackup(Shape):
+    """POST /backups."""
+
+    backup: NewBackup
 
 
 class DatastoreRef(Shape):
@@ -128,6 +243,47 @@ class CreateInstance(Shape):
     """POST /instances."""
 
     instance: NewInstance
+
+
+class NewConfiguration(Shape):
+    """A configuration group to be made."""
+
+    name: str
+    values: dict[str, str | int | float | bool | None]
+    description: str | None = None
+    datastore: DatastoreRef | None = None
+
+
+class CreateConfiguration(Shape):
+    """POST /configurations."""
+
+    configuration: NewConfiguration
+
+
+class ConfigurationChanges(Shape):
+    """What a group is to be; a name or description that is left out stays."""
+
+    values: dict[str, str | int | float | bool | None]
+    name: str | None = None
+    description: str | None = None
+
+
+class UpdateConfiguration(Shape):
+    """PUT /configurations/{id}."""
+
+    configuration: ConfigurationChanges
+
+
+class ConfigurationValues(Shape):
+    """Parameters to be added or changed."""
+
+    values: dict[str, str | int | float | bool | None]
+
+
+class EditConfiguration(Shape):
+    """PATCH /configurations/{id}."""
+
+    configuration: ConfigurationValues
 
 
 class InstanceChanges(Shape):

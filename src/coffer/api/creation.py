@@ -4,31 +4,37 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
-from coffer.api.bodies import CreateInstance, DatastoreRef, NewInstance
+from coffer.api.bodies import CreateInstance, NewInstance
 from coffer.api.call import Answer, Call
+from coffer.api.configurations import found
+from coffer.api.configuring import require_fitting
 from coffer.api.databases import database_to_json
 from coffer.api.instances import shown
 from coffer.api.names import check_databases, check_users
-from coffer.api.settling import Settling
+from coffer.api.offers import version_on_offer
+from coffer.api.quotas import allocate_instances
+from coffer.api.restoring import datastore_wanted, require_restorable, restore_point
+from coffer.api.settling import Cast, Settling
 from coffer.api.users import user_to_json
 from coffer.api.validation import label_problem, require
-from coffer.catalogue.errors import BadRequest, NotBuilt, QuotaExceeded
+from coffer.catalogue.errors import BadRequest, NotBuilt, NotFound
 from coffer.catalogue.operations import OPERATIONS
 from coffer.clouds.cloud import Flavor
 from coffer.datastores.datastore import Datastore, DatastoreVersion
-from coffer.store import instances
+from coffer.store import configurations, instances
+from coffer.store.backups import Backup
 from coffer.store.instances import Instance
 
 UNBUILT = {
-    "restore_point": "Restoring a backup into a new instance",
     "replica_of": "Creating a replica",
     "slave_of": "Creating a replica",
-    "configuration": "Attaching a configuration group to a new instance",
     "nics": "Choosing networks for an instance",
     "modules": "Installing modules",
     "locality": "Choosing the locality of replicas",
 }
 """What the body may hold, and coffer does not do yet."""
+
+_MOST_GIB = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,9 @@ class Plan:
     volume_gib: int
     datastore: Datastore
     version: DatastoreVersion
+    configuration_id: str | None = None
+    backup: Backup | None = None
+    """What the new instance starts from; None: from nothing."""
 
 
 def create(call: Call) -> Answer:
@@ -50,16 +59,32 @@ def create(call: Call) -> Answer:
     operation = OPERATIONS["instance_create"]
     items = [_traits(plan, instance_id)]
     with lifecycle.begin(call.ctx, operation, instance_id=instance_id, items=items) as begun:
+        allocate_instances(call, begun, ram_mib=plan.flavor.ram_mib, volume_gib=plan.volume_gib)
+        if plan.configuration_id is not None and configurations.lock(begun.tx, plan.configuration_id) is None:
+            raise NotFound(resource="Configuration", id=plan.configuration_id)
+        if plan.backup is not None:
+            require_restorable(
+                begun.tx,
+                plan.backup,
+                datastore=plan.datastore.name,
+                version=plan.version.name,
+                volume_gib=plan.volume_gib,
+            )
         instance = _row(call, plan, instance_id, begun.run.started_at)
         instances.insert(begun.tx, instance)
+    with Settling(call, begun) as settling:
+        settling.hand_on(begun.context, _task(call, plan, instance_id))
+    return Answer(200, {"instance": shown(call, instance)})
+
+
+def _task(call: Call, plan: Plan, instance_id: str) -> Cast:
+    """Return what has the taskmanager make the instance."""
     databases = [database_to_json(database) for database in plan.asked.databases]
     users = [user_to_json(user) for user in plan.asked.users]
-    taskmanager = call.services.taskmanager
-    with Settling(call, begun) as settling:
-        settling.hand_on(
-            begun.context, lambda ctx: taskmanager.create_instance(ctx, instance_id, databases, users)
-        )
-    return Answer(200, {"instance": shown(call, instance)})
+    taskmanager, backup = call.services.taskmanager, plan.backup
+    if backup is None:
+        return lambda ctx: taskmanager.create_instance(ctx, instance_id, databases, users)
+    return lambda ctx: taskmanager.restore_instance(ctx, instance_id, backup.id, databases, users)
 
 
 def _plan(call: Call, asked: NewInstance) -> Plan:
@@ -68,11 +93,12 @@ def _plan(call: Call, asked: NewInstance) -> Plan:
     Raises:
         BadRequest: naming the field.
         NotBuilt: for what coffer does not do yet.
-        QuotaExceeded: if the volume is larger than any may be.
     """
     require(label_problem(asked.name), "instance.name")
     _refuse_unbuilt(asked)
-    datastore, version = _datastore(call, asked.datastore or DatastoreRef())
+    backup = restore_point(call, asked)
+    wanted = datastore_wanted(asked, backup)
+    datastore, version = version_on_offer(call, wanted, where="instance.datastore")
     check_databases(asked.databases, datastore.rules, "instance.databases")
     check_users(asked.users, datastore.rules, "instance.users")
     _check_grants(asked)
@@ -84,9 +110,11 @@ def _plan(call: Call, asked: NewInstance) -> Plan:
     return Plan(
         asked=asked,
         flavor=_flavor(call, asked.flavor_ref),
-        volume_gib=_volume_gib(call, asked),
+        volume_gib=_volume_gib(asked),
         datastore=datastore,
         version=version,
+        configuration_id=_configuration_id(call, asked, datastore, version),
+        backup=backup,
     )
 
 
@@ -102,32 +130,15 @@ def _refuse_unbuilt(asked: NewInstance) -> None:
         raise NotBuilt(what="Making an instance public")
 
 
-def _datastore(call: Call, asked: DatastoreRef) -> tuple[Datastore, DatastoreVersion]:
-    datastores = call.services.datastores
-    name = asked.type or call.services.settings.default_datastore
-    if name is None:
-        on_offer = list(datastores)
-        if len(on_offer) != 1:
-            raise BadRequest(reason="instance.datastore.type: there is no default datastore; name one.")
-        datastore = on_offer[0]
-    else:
-        found = datastores.get(name)
-        if found is None:
-            raise BadRequest(reason=f"instance.datastore.type: there is no datastore {name}.")
-        datastore = found
-    return datastore, _version(datastore, asked)
-
-
-def _version(datastore: Datastore, asked: DatastoreRef) -> DatastoreVersion:
-    wanted = asked.version or asked.version_number
-    version = datastore.version(wanted) if wanted else datastore.default_version
-    if version is None:
-        raise BadRequest(reason=f"instance.datastore.version: {datastore.name} has no version {wanted}.")
-    if asked.version_number and asked.version_number != version.number:
-        raise BadRequest(
-            reason=f"instance.datastore.version_number: version {version.name} has number {version.number}."
-        )
-    return version
+def _configuration_id(
+    call: Call, asked: NewInstance, datastore: Datastore, version: DatastoreVersion
+) -> str | None:
+    """Find the configuration group that is asked for, or a link that ends in it."""
+    if not asked.configuration:
+        return None
+    group = found(call, asked.configuration.rstrip("/").rpartition("/")[2])
+    require_fitting(group, datastore.name, version.name)
+    return group.id
 
 
 def _flavor(call: Call, reference: str | int | None) -> Flavor:
@@ -141,15 +152,14 @@ def _flavor(call: Call, reference: str | int | None) -> Flavor:
     raise BadRequest(reason=f"instance.flavorRef: there is no flavor {wanted}.")
 
 
-def _volume_gib(call: Call, asked: NewInstance) -> int:
+def _volume_gib(asked: NewInstance) -> int:
     if asked.volume is None:
         raise BadRequest(reason="instance.volume: an instance needs a volume with a size in GiB.")
     size_gib = asked.volume.size
     if size_gib < 1:
         raise BadRequest(reason="instance.volume.size: must be at least 1 (GiB).")
-    largest_gib = call.services.settings.max_volume_gib
-    if size_gib > largest_gib:
-        raise QuotaExceeded(resources=f"size of one volume (at most {largest_gib} GiB)")
+    if size_gib > _MOST_GIB:
+        raise BadRequest(reason=f"instance.volume.size: must be at most {_MOST_GIB} (GiB).")
     return size_gib
 
 
@@ -175,6 +185,7 @@ def _traits(plan: Plan, instance_id: str) -> dict[str, str | int | None]:
         "databases": ",".join(database.name for database in asked.databases) or None,
         "users": ",".join(user.name for user in asked.users) or None,
         "volume_size": plan.volume_gib,
+        "restore_point": plan.backup.id if plan.backup else None,
         "availability_zone": asked.availability_zone,
     }
 
@@ -192,6 +203,7 @@ def _row(call: Call, plan: Plan, instance_id: str, now: datetime) -> Instance:
         ram_mib=plan.flavor.ram_mib,
         volume_gib=plan.volume_gib,
         availability_zone=plan.asked.availability_zone,
+        configuration_id=plan.configuration_id,
         region=call.services.settings.region,
         created_at=now,
         updated_at=now,

@@ -1,8 +1,10 @@
 """Datastores and their versions: which engines there are."""
 
+from collections.abc import Iterator
+
 from coffer.api.call import Answer, Call
 from coffer.api.flavors import index as all_flavors
-from coffer.api.views.datastores import datastore_view, version_view
+from coffer.api.views.datastores import datastore_view, managed_version_view, version_view
 from coffer.catalogue.errors import NotFound
 from coffer.datastores.datastore import Datastore, DatastoreVersion
 
@@ -33,12 +35,8 @@ def version(call: Call) -> Answer:
 
 def version_by_id(call: Call) -> Answer:
     """Show a version of whichever datastore, by its id."""
-    wanted = call.params["version"]
-    for datastore in call.services.datastores:
-        for each in datastore.versions:
-            if each.id == wanted:
-                return Answer(200, {"version": version_view(datastore, each, call.here)})
-    raise NotFound(resource="Datastore version", id=wanted)
+    datastore, found = _version_by_id(call)
+    return Answer(200, {"version": version_view(datastore, found, call.here)})
 
 
 def version_flavors(call: Call) -> Answer:
@@ -51,6 +49,40 @@ def version_volume_types(call: Call) -> Answer:
     """List the volume types that a version can have: a cloud of one machine has none to choose from."""
     _version(call)
     return Answer(200, {"volume_types": []})
+
+
+def all_versions(call: Call) -> Answer:
+    """List the versions of all datastores, for administrators; what there is, the machine's engines decide."""
+    views = [managed_version_view(*each) for each in _all_versions(call)]
+    return Answer(200, {"versions": list(views)})
+
+
+def any_version(call: Call) -> Answer:
+    """Show a version of whichever datastore to an administrator, by its id."""
+    return Answer(200, {"version": managed_version_view(*_version_by_id(call))})
+
+
+def version_in_path(call: Call) -> tuple[Datastore, DatastoreVersion]:
+    """Return the version that the path names, with its datastore or by its id alone.
+
+    Raises:
+        NotFound: if there is none.
+    """
+    return _version(call) if "datastore" in call.params else _version_by_id(call)
+
+
+def _all_versions(call: Call) -> Iterator[tuple[Datastore, DatastoreVersion]]:
+    for datastore in call.services.datastores:
+        for each in datastore.versions:
+            yield datastore, each
+
+
+def _version_by_id(call: Call) -> tuple[Datastore, DatastoreVersion]:
+    wanted = call.params["version"]
+    for datastore, each in _all_versions(call):
+        if each.id == wanted:
+            return datastore, each
+    raise NotFound(resource="Datastore version", id=wanted)
 
 
 def _datastore(call: Call) -> Datastore:

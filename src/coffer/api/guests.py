@@ -12,13 +12,17 @@ from coffer.catalogue.errors import (
     DatabaseExists,
     GuestFailed,
     GuestUnreachable,
+    InvalidParameter,
     NotFound,
     UserExists,
     WrongState,
 )
 from coffer.wire.json import JSON
 
-MAY_SAY = (BadRequest, DatabaseExists, GuestFailed, GuestUnreachable, NotFound, UserExists, WrongState)
+MAY_SAY = (
+    *(BadRequest, DatabaseExists, GuestFailed, GuestUnreachable, InvalidParameter),
+    *(NotFound, UserExists, WrongState),
+)
 """The errors that a guest may answer a tenant with; any other one would be an answer in our name."""
 
 
@@ -39,6 +43,10 @@ class _User(msgspec.Struct):
     name: str
     host: str
     databases: list[_Name] = []
+
+
+class _Applied(msgspec.Struct):
+    restart_required: bool
 
 
 class _Credentials(msgspec.Struct):
@@ -103,6 +111,15 @@ def credentials_of(row: object) -> tuple[str, str]:
     """
     read = msgspec.convert(row, _Credentials)
     return read.name, read.password
+
+
+def restart_required_of(row: object) -> bool:
+    """Read `{"restart_required"}`.
+
+    Raises:
+        msgspec.ValidationError: if it is something else.
+    """
+    return msgspec.convert(row, _Applied).restart_required
 
 
 def named(names: Sequence[str]) -> list[JSON]:

@@ -1,7 +1,10 @@
 """Instances: what tenants pay for."""
 
+from datetime import datetime
+
 import msgspec
 
+from coffer.api import configuring
 from coffer.api.bodies import Restart, UpdateInstance
 from coffer.api.call import ACCEPTED, Answer, Call
 from coffer.api.paging import cut
@@ -9,14 +12,14 @@ from coffer.api.settling import begin
 from coffer.api.validation import label_problem, require
 from coffer.api.views.instances import detail, summary
 from coffer.catalogue.errors import BadRequest, NotBuilt
-from coffer.store import instances
+from coffer.store import configurations, instances
+from coffer.store.database import Tx
 from coffer.store.instances import Instance
 from coffer.wire.json import JSON
 
 UNBUILT_CHANGES = {
     "replica_of": "The operation instance_detach",
     "slave_of": "The operation instance_detach",
-    "configuration": "Attaching and detaching configuration groups",
     "datastore_version": "Upgrading an instance",
     "access": "Changing who may reach an instance",
 }
@@ -38,22 +41,42 @@ def show(call: Call) -> Answer:
 
 
 def update(call: Call) -> Answer:
-    """Rename an instance, by PUT or PATCH; the other changes that a client can ask for are not built yet."""
+    """Rename an instance, attach it to a configuration group or detach it, by PUT or PATCH."""
     changes = call.read(UpdateInstance).instance
-    asked = [field for field in UNBUILT_CHANGES if getattr(changes, field) is not msgspec.UNSET]
+    apart = (*UNBUILT_CHANGES, "configuration")
+    asked = [field for field in apart if getattr(changes, field) is not msgspec.UNSET]
     if len(asked) > 1:
         raise BadRequest(reason=f"instance: only one of {', '.join(asked)} can change in one call.")
     if not isinstance(changes.name, msgspec.UnsetType):
         require(label_problem(changes.name), "instance.name")
     instance = call.instance()
-    if asked:
+
+    def rename(tx: Tx, now: datetime) -> None:
+        if not isinstance(changes.name, msgspec.UnsetType):
+            instances.update(tx, instance.id, now, name=changes.name)
+
+    if asked and asked[0] in UNBUILT_CHANGES:
         raise NotBuilt(what=UNBUILT_CHANGES[asked[0]])
-    if isinstance(changes.name, msgspec.UnsetType):
+    if isinstance(changes.configuration, str):
+        return configuring.attach(call, instance, changes.configuration, rename)
+    if asked or isinstance(changes.name, msgspec.UnsetType):
         # To Trove an empty change means: detach the configuration group.
-        raise NotBuilt(what=UNBUILT_CHANGES["configuration"])
+        return configuring.detach(call, instance, rename)
     with call.services.database.writing() as tx:
-        instances.update(tx, instance.id, call.services.lifecycle.clock(), name=changes.name)
+        rename(tx, call.services.lifecycle.clock())
     return ACCEPTED
+
+
+def default_configuration(call: Call) -> Answer:
+    """Show the settings that an instance has without a configuration group."""
+    instance = call.instance()
+    datastore = call.services.datastores.get(instance.datastore)
+    if datastore is None:
+        raise NotBuilt(what=f"The datastore {instance.datastore}")
+    defaults = datastore.defaults(
+        version=instance.datastore_version, ram_mib=instance.ram_mib, volume_gib=instance.volume_gib
+    )
+    return Answer(200, {"instance": {"configuration": dict(defaults)}})
 
 
 def restart(call: Call) -> Answer:
@@ -69,7 +92,10 @@ def delete(call: Call) -> Answer:
 
 def shown(call: Call, instance: Instance) -> dict[str, JSON]:
     """Return the body of one instance."""
-    return detail(instance, _version_number(call, instance), call.viewer())
+    with call.services.database.reading() as tx:
+        names = configurations.names(tx, [instance.configuration_id] if instance.configuration_id else [])
+    group_name = names.get(instance.configuration_id or "")
+    return detail(instance, version_number(call, instance), call.viewer(), group_name=group_name)
 
 
 def _hand_to_taskmanager(call: Call, operation: str) -> Answer:
@@ -95,14 +121,23 @@ def _list(call: Call, *, is_detailed: bool) -> Answer:
             request.marker,
             include_clustered=include_clustered,
         )
+        groups = {each.configuration_id for each in found if each.configuration_id}
+        names = configurations.names(tx, groups) if is_detailed else {}
     page = cut(found, limit=request.limit, marker_of=lambda instance: instance.id)
-    view = detail if is_detailed else summary
     viewer = call.viewer()
-    items: list[JSON] = [view(each, _version_number(call, each), viewer) for each in page.items]
+
+    def view(each: Instance) -> JSON:
+        number = version_number(call, each)
+        if not is_detailed:
+            return summary(each, number, viewer)
+        return detail(each, number, viewer, group_name=names.get(each.configuration_id or ""))
+
+    items = [view(each) for each in page.items]
     return Answer(200, call.paged({"instances": items}, request, page.next_marker))
 
 
-def _version_number(call: Call, instance: Instance) -> str | None:
+def version_number(call: Call, instance: Instance) -> str | None:
+    """Return the number of the instance's version; None where this installation no longer has it."""
     datastore = call.services.datastores.get(instance.datastore)
     version = datastore.version(instance.datastore_version) if datastore else None
     return version.number if version else None

@@ -2,16 +2,10 @@
 
 from coffer.api.call import Answer, Call
 
-UNLIMITED = -1
 
-
-def index(_call: Call) -> Answer:
-    """Show the absolute limits, first and alone: no quotas are enforced yet, and calls are not rationed."""
-    absolute = {
-        "verb": "ABSOLUTE",
-        "max_instances": UNLIMITED,
-        "max_ram": UNLIMITED,
-        "max_volumes": UNLIMITED,
-        "max_backups": UNLIMITED,
-    }
-    return Answer(200, {"limits": [absolute]})
+def index(call: Call) -> Answer:
+    """Show the absolute limits, first and alone: calls are not rationed."""
+    with call.services.database.reading() as tx:
+        limits = call.services.quotas.limits(tx, call.project_id)
+    absolute = {f"max_{resource}": limit for resource, limit in limits.items()}
+    return Answer(200, {"limits": [{"verb": "ABSOLUTE", **absolute}]})

@@ -7,9 +7,12 @@ makes it, and into the comma-separated lists of an announcement.
 from collections.abc import Sequence
 from urllib.parse import unquote
 
-from coffer.api.bodies import NewDatabase, NewUser
+from msgspec import UNSET, UnsetType
+
+from coffer.api.bodies import NewDatabase, NewPassword, NewUser, UserChanges
 from coffer.api.secret import Secret
 from coffer.api.validation import no_duplicates, require
+from coffer.catalogue.errors import BadRequest
 from coffer.datastores.datastore import Rules
 from coffer.datastores.driver import ANY_HOST
 
@@ -47,6 +50,36 @@ def check_users(users: Sequence[NewUser], rules: Rules, where: str) -> None:
             require(rules.database_name(database.name), f"{here}.databases[{index}].name")
         no_duplicates((database.name for database in user.databases), f"database of user {user.name}")
     no_duplicates((identity(user.name, user.host, rules) for user in users), "user")
+
+
+def check_passwords(users: Sequence[NewPassword], rules: Rules, where: str) -> None:
+    """Check the users of a call that gives passwords.
+
+    Raises:
+        BadRequest: naming the field; never with a password.
+    """
+    for position, user in enumerate(users):
+        here = f"{where}[{position}]"
+        require(rules.user_name(user.name), f"{here}.name")
+        require(_password_problem(user.password, rules), f"{here}.password")
+        require(_host_problem(user.host, rules), f"{here}.host")
+    no_duplicates((identity(user.name, user.host, rules) for user in users), "user")
+
+
+def check_user_changes(changes: UserChanges, rules: Rules, where: str) -> None:
+    """Check what is to change of a user.
+
+    Raises:
+        BadRequest: naming the field; never with a password.
+    """
+    if changes.name is UNSET and changes.password is UNSET and changes.host is UNSET:
+        raise BadRequest(reason=f"{where}: needs a name, a password or a host to change.")
+    if not isinstance(changes.name, UnsetType):
+        require(rules.user_name(changes.name) or user_url_problem(changes.name), f"{where}.name")
+    if not isinstance(changes.password, UnsetType):
+        require(_password_problem(changes.password, rules), f"{where}.password")
+    if not isinstance(changes.host, UnsetType):
+        require(_host_problem(changes.host, rules), f"{where}.host")
 
 
 def check_password(password: Secret, rules: Rules, where: str) -> None:

@@ -6,6 +6,7 @@ from coffer.api.guests import asking, credentials_of
 from coffer.api.names import check_password
 from coffer.api.rules import rules_of
 from coffer.api.states import require_usable
+from coffer.catalogue.errors import NotFound
 from coffer.store import instances
 
 
@@ -32,3 +33,16 @@ def enable(call: Call) -> Answer:
     with call.services.database.writing() as tx:
         instances.update(tx, instance.id, now, root_enabled_at=now)
     return Answer(200, {"user": {"name": name, "password": made}})
+
+
+def disable(call: Call) -> Answer:
+    """Take the superuser away from the tenant."""
+    instance = call.instance()
+    require_usable(instance, "disabling root")
+    guest = call.services.guest(instance.id)
+    with asking(instance.id):
+        # The server is asked too: an answer that came too late left nothing with us.
+        if instance.root_enabled_at is None and not guest.is_root_enabled(call.ctx):
+            raise NotFound(resource="The root user of instance", id=instance.id)
+        guest.disable_root(call.ctx)
+    return Answer(204)

@@ -8,6 +8,7 @@ from coffer.api.policy import Policy
 from coffer.api.settings import ApiSettings
 from coffer.clouds.cloud import Cloud
 from coffer.datastores.registry import Registry
+from coffer.lifecycle.quotas import Quotas
 from coffer.lifecycle.runs import Lifecycle
 from coffer.store.database import Database
 from coffer.wire.contracts import GuestClient, TaskmanagerClient
@@ -29,3 +30,4 @@ class Services:
     authenticator: Authenticator
     policy: Policy
     settings: ApiSettings = field(default_factory=ApiSettings)
+    quotas: Quotas = field(default_factory=Quotas)

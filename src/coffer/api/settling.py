@@ -5,13 +5,14 @@ the block ends as `.error` what is neither, so that nobody waits for the deadlin
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
 from coffer.api.call import ACCEPTED, Answer, Call
-from coffer.catalogue.errors import CofferError
+from coffer.catalogue.errors import CofferError, DeadlineExceeded, GuestUnreachable, Reset
 from coffer.catalogue.operations import OPERATIONS
-from coffer.lifecycle.runs import Beginning
+from coffer.lifecycle.runs import Beginning, Ending, RunNotOpenError
 from coffer.store.instances import Instance
 from coffer.wire.context import TroveContext
 
@@ -25,6 +26,7 @@ class Settling:
         """Take care of everything that has `begun`."""
         self._lifecycle = call.services.lifecycle
         self._contexts = list(begun.contexts)
+        self._began_at = begun.runs[0].started_at
         self._open = [_run_id(context) for context in begun.contexts]
 
     @property
@@ -83,19 +85,69 @@ class Settling:
             raise refusals[0]
         return ACCEPTED
 
+    def in_turn(self, jobs: Sequence[Cast]) -> Answer:
+        """Do the work of each run here, and end it, in the order of the items; 202 if at least one went well.
+
+        A job gets a context without its run: whoever it calls has nothing to end. A guest that was silent
+        once is not waited for again.
+
+        Raises:
+            CofferError: the first failure, if all failed.
+        """
+        failures: list[CofferError] = []
+        silence: GuestUnreachable | None = None
+        for context, job in zip(self._contexts, jobs, strict=True):
+            try:
+                if silence is not None:
+                    raise silence
+                job(context.with_ticket(None))
+                self.end(context)
+            except CofferError as error:
+                silence = error if isinstance(error, GuestUnreachable) else silence
+                failures.append(error)
+                self.refuse(context, error)
+        if len(failures) == len(jobs):
+            raise failures[0]
+        return ACCEPTED
+
+    def end(self, context: TroveContext, change: Callable[[Ending], None] = lambda _: None) -> None:
+        """End one run well, with what `change` does in the transaction of its ending.
+
+        Raises:
+            DeadlineExceeded, Reset: somebody was faster to end it; what was done is done.
+            Exception: what `change` raised; the run is still open.
+        """
+        assert context.notification is not None
+        try:
+            self._lifecycle.end(context.notification.run_id, change)
+        except RunNotOpenError:
+            operation = OPERATIONS[context.notification.operation]
+            if self._lifecycle.clock() - self._began_at >= timedelta(seconds=operation.deadline_s):
+                raise DeadlineExceeded(operation=operation.name, deadline_s=operation.deadline_s) from None
+            raise Reset(operation=operation.name) from None
+        self._settled(context.notification.run_id)
+
 
 def begin(
-    call: Call, operation: str, instance: Instance, items: Sequence[Mapping[str, str]] = ({},)
+    call: Call,
+    operation: str,
+    instance: Instance,
+    items: Sequence[Mapping[str, str | int | None]] = ({},),
+    *,
+    change: Callable[[Beginning], None] = lambda _: None,
 ) -> Settling:
     """Begin a run for each item of an instance; `items` are traits beyond the instance's id.
 
+    `change` writes, or refuses by raising, in the transaction of the beginning.
+
     Raises:
         WrongState: if the instance's state does not allow the operation; the runs have ended as `.error` then.
+        CofferError: what `change` raised; the runs have ended as `.error` likewise.
     """
     traits = [{"instance_id": instance.id, **item} for item in items]
     lifecycle = call.services.lifecycle
     with lifecycle.begin(call.ctx, OPERATIONS[operation], instance=instance, items=traits) as begun:
-        pass
+        change(begun)
     return Settling(call, begun)
 
 

@@ -20,9 +20,6 @@ class Missing:
 _INSTANCE = "/instances/{instance_id}"
 
 CLIENT_CALLS = (
-    Missing("DELETE", f"{_INSTANCE}/root", "Disabling root"),
-    Missing("GET", f"{_INSTANCE}/backups", "Listing the backups of an instance"),
-    Missing("GET", f"{_INSTANCE}/configuration", "Showing the default configuration of an instance"),
     Missing("GET", f"{_INSTANCE}/log", "Listing the logs of an instance"),
     Missing("POST", f"{_INSTANCE}/log", "Publishing the logs of an instance"),
     Missing("GET", f"{_INSTANCE}/ssl", "Showing the TLS settings of an instance"),
@@ -30,6 +27,9 @@ CLIENT_CALLS = (
     Missing("GET", f"{_INSTANCE}/modules", "Listing the modules of an instance"),
     Missing("POST", f"{_INSTANCE}/modules", "Installing modules"),
     Missing("DELETE", "/datastores/{datastore}", "Deleting a datastore through the API"),
+    Missing("POST", "/mgmt/datastore-versions", "Making a datastore version through the API"),
+    Missing("PATCH", "/mgmt/datastore-versions/{version}", "Changing a datastore version through the API"),
+    Missing("DELETE", "/mgmt/datastore-versions/{version}", "Deleting a datastore version through the API"),
 )
 """Calls of python-troveclient 8.11 on paths below those that are served; whole missing trees need no rows."""
 

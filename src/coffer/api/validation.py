@@ -38,10 +38,15 @@ def read_body(raw: bytes, kind: type[Body]) -> Body:
         raise BadRequest(reason="The body is nested too deeply.") from None
 
 
-def only_member(raw: bytes) -> str | None:
-    """Return the name of the single member of a JSON object, None if the body is anything else."""
+def only_member(raw: bytes, *path: str) -> str | None:
+    """Return the name of the single member of a JSON object, None if the body is anything else.
+
+    The object is the body itself, or what is found in it on `path`.
+    """
     try:
         members = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+        for name in path:
+            members = msgspec.json.decode(members[name], type=dict[str, msgspec.Raw])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     return next(iter(members)) if len(members) == 1 else None

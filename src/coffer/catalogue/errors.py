@@ -91,6 +91,30 @@ class WrongState(_UserError):
     template = "Instance {id} is {state}; {operation} needs one of {allowed}."
 
 
+class ServerNotRunning(_UserError):
+    """What needs the database server was asked for while it is known to be down."""
+
+    code, status, title = "server_not_running", 422, "unprocessableEntity"
+    template = "The database server of instance {id} is {status}; restart the instance first."
+
+
+class BackupNotCompleted(_UserError):
+    code, status, title = "backup_not_completed", 409, "conflict"
+    template = "Backup {id} is {state}; only a completed one can be restored or built upon."
+
+
+class BackupBusy(_UserError):
+    code, status, title = "backup_busy", 422, "unprocessableEntity"
+    template = "Backup {id} is {state}; it can be deleted when that is over."
+
+
+class BackupTooLarge(_UserError):
+    code, status, title = "backup_too_large", 403, "forbidden"
+    template = (
+        "Backup {id} was made of a volume of {needed_gib} GiB, which does not fit into {volume_gib} GiB."
+    )
+
+
 class DatabaseExists(_UserError):
     code, status, title = "database_exists", 400, "badRequest"
     template = "A database with the name {name} already exists."
@@ -99,6 +123,20 @@ class DatabaseExists(_UserError):
 class UserExists(_UserError):
     code, status, title = "user_exists", 400, "badRequest"
     template = "A user with the name {name} already exists."
+
+
+class Reset(_UserError):
+    """The tenant gave up what was under way."""
+
+    code, status, title = "reset", 409, "conflict"
+    template = "The operation {operation} was given up, because the status of the instance was reset."
+
+
+class InvalidParameter(_UserError):
+    """A parameter that is not offered, or a value that the parameter or the server does not take."""
+
+    code, status, title = "invalid_parameter", 422, "unprocessableEntity"
+    template = "{reason}"
 
 
 class NotBuilt(_UserError):
@@ -129,6 +167,27 @@ class CloudFailed(_SystemError):
 
     code, status, title = "cloud_failed", 500, "instanceFault"
     template = "{reason}"
+
+
+class ConfigurationNotApplied(_SystemError):
+    """The group is changed, and those of its instances that could not be told get it at their next restart."""
+
+    code, status, title = "configuration_not_applied", 503, "serviceUnavailable"
+    template = "The configuration group is changed, but not everywhere yet: {failures} Restart what is named."
+
+
+class StorageFailed(_SystemError):
+    """The storage of the backups did not take or give what it should: full, closed or lost."""
+
+    code, status, title = "storage_failed", 500, "instanceFault"
+    template = "{reason}"
+
+
+class BackupDamaged(_SystemError):
+    """What the storage gives is not what was put there."""
+
+    code, status, title = "backup_damaged", 500, "instanceFault"
+    template = "Backup {id} is damaged: {reason}."
 
 
 class DispatchFailed(_SystemError):

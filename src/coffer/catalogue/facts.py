@@ -111,7 +111,7 @@ FACTS: tuple[Fact, ...] = (
         event_type=QUOTA,
         sentence="How much of a quota a project uses; sent once a resource (quota_notification_interval).",
         traits=(
-            text("resource", "What the quota limits: instances, volumes or backups."),
+            text("resource", "What the quota limits: instances, ram, volumes or backups."),
             number("in_use", "How much of it is used now."),
             number("reserved", "How much of it is reserved for what is being created."),
             number("limit", "How much of it may be used; -1: as much as there is."),

@@ -34,6 +34,19 @@ class ServiceStatus(StrEnum):
     UNKNOWN = "ERROR"
 
 
+class BackupState(StrEnum):
+    """What `status` says of a backup in the REST API; all but DELETING are Trove's."""
+
+    NEW = "NEW"
+    BUILDING = "BUILDING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    DELETING = "DELETING"
+    """Going, with all that build on it: nothing can build on it any more."""
+    DELETE_FAILED = "DELETE_FAILED"
+    """Something of it may be left; deleting it again goes on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Move:
     """How an operation moves its instance.
@@ -50,4 +63,10 @@ class Move:
 
 
 USABLE = frozenset({InstanceState.ACTIVE, InstanceState.RESTART_REQUIRED})
+"""The states in which an operation on the instance as a whole may begin."""
+
+SERVING = USABLE | {InstanceState.BACKUP}
 """The states in which a tenant works with the databases and users of an instance."""
+
+UNFINISHED = frozenset({BackupState.NEW, BackupState.BUILDING})
+"""The states of a backup that is being made."""

@@ -65,6 +65,24 @@ class Cloud(Protocol):
         """
         ...
 
+    def resize(self, instance_id: str, flavor: Flavor) -> None:
+        """Give an instance the room of another flavor; the database server is the guest's business.
+
+        Idempotent; done with the old flavor it takes back what was done with the new one.
+
+        Raises:
+            CloudFailed: the reason is a sentence for the tenant.
+        """
+        ...
+
+    def resize_volume(self, instance_id: str, volume_gib: int) -> None:
+        """Give an instance a volume of another size; see `resize`.
+
+        Raises:
+            CloudFailed: the reason is a sentence for the tenant.
+        """
+        ...
+
     def delete(self, instance_id: str) -> None:
         """Stop the guest and every process of the instance and remove everything it had here.
 

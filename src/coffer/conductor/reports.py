@@ -4,35 +4,46 @@ A guest is believed in this only: that it lives, and how its own open runs ended
 from the stored run (G7). Whatever it says may be of any type and length.
 """
 
+import json
 import logging
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from coffer.catalogue.errors import (
+    BackupDamaged,
     BadRequest,
     CofferError,
     DatabaseExists,
     GuestFailed,
+    InvalidParameter,
     NotFound,
+    StorageFailed,
     UserExists,
     WrongState,
 )
-from coffer.catalogue.states import ServiceStatus
+from coffer.catalogue.states import BackupState, ServiceStatus
 from coffer.lifecycle.failures import Failure
 from coffer.lifecycle.runs import Ending, Lifecycle, RunNotOpenError
 from coffer.lifecycle.trace import MESSAGE_LIMIT, TRACE_LIMIT, bounded
-from coffer.store import instances
+from coffer.store import backups, instances
 from coffer.wire.context import Ticket, TroveContext
 from coffer.wire.json import JSON
 
 LOG = logging.getLogger(__name__)
 
 MAY_SAY: Mapping[str, type[CofferError]] = {
-    error.code: error for error in (BadRequest, DatabaseExists, GuestFailed, NotFound, UserExists, WrongState)
+    error.code: error
+    for error in (
+        *(BackupDamaged, StorageFailed),
+        *(BadRequest, DatabaseExists, GuestFailed, InvalidParameter, NotFound, UserExists, WrongState),
+    )
 }
 """The errors that a guest may report, by code; any other one would be said in the control plane's name."""
 
 _ID_LENGTH = 36
+_MOST_BYTES = 2**63
+_CHECKSUM = re.compile(r"[0-9a-f]{64}")
 _SAID_NOTHING = "The guest agent failed and gave no reason."
 
 
@@ -43,7 +54,15 @@ class Reports:
         """End runs through `lifecycle`."""
         self._lifecycle = lifecycle
 
-    def heartbeat(self, ctx: TroveContext, *, instance_id: str, status: str, sent_at: str) -> None:
+    def heartbeat(
+        self,
+        ctx: TroveContext,
+        *,
+        instance_id: str,
+        status: str,
+        sent_at: str,
+        volume_used_bytes: int | None = None,
+    ) -> None:
         """Keep what the guest says of its server, unless a later word of it has come already."""
         del ctx
         try:
@@ -56,20 +75,27 @@ class Reports:
         # No later than now: a guest whose clock is ahead would otherwise outlive itself.
         seen_at = min(seen_at, self._lifecycle.clock())
         with self._lifecycle.database.writing() as tx:
-            instances.heartbeat(tx, instance_id, known, seen_at)
+            instances.heartbeat(tx, instance_id, known, seen_at, volume_used_bytes=_bytes(volume_used_bytes))
 
     def notify_end(self, ctx: TroveContext, *, instance_id: str, traits: Mapping[str, JSON]) -> None:
         """End a run well that was handed to this guest."""
-        del traits  # No trait of an ending is known to the guest alone: what the run needs, it has stored.
         ticket = ctx.notification
         if ticket is None:
             return
         if not _may_be_its_run(ticket, instance_id):
             return
+
+        def change(ending: Ending) -> None:
+            self._launch(ending)
+            if ending.run.operation == "backup_create":
+                _complete_backup(ending, traits)
+
         try:
-            self._lifecycle.end(ticket.run_id, self._launch, handed_to=instance_id)
+            self._lifecycle.end(ticket.run_id, change, handed_to=instance_id)
         except RunNotOpenError as refusal:
             LOG.warning("report refused instance_id=%s reason=%s", instance_id, refusal)
+        except GuestFailed as failure:
+            self._lifecycle.fail(ticket.run_id, failure, handed_to=instance_id)
 
     def notify_exc_info(
         self, ctx: TroveContext, *, instance_id: str, etype: str, value: Mapping[str, JSON], trace: str
@@ -98,6 +124,23 @@ class Reports:
         self._lifecycle.state_fact(ending, "trove.instance.create", launched)
 
 
+def _complete_backup(ending: Ending, said: object) -> None:
+    """Keep what only the guest knows of the backup of this very run, in the transaction of its ending.
+
+    Raises:
+        GuestFailed: it said something else; then nobody could verify the backup.
+    """
+    known = said if isinstance(said, dict) else {}
+    size_bytes, checksum = _bytes(known.get("size_bytes")), known.get("checksum")
+    if size_bytes is None or not isinstance(checksum, str) or not _CHECKSUM.fullmatch(checksum):
+        raise GuestFailed(reason="The guest agent did not say what it has stored.")
+    kept = {"size_bytes": size_bytes, "checksum": checksum}
+    backup_id = json.loads(ending.run.traits)["backup_id"]
+    building = {BackupState.BUILDING}
+    if not backups.move(ending.tx, backup_id, building, BackupState.COMPLETED, ending.now, **kept):
+        raise GuestFailed(reason="The backup was given up before it was complete.")
+
+
 def _may_be_its_run(ticket: Ticket, instance_id: object) -> bool:
     """Refuse what cannot be an id. Above all None, which for the lifecycle means: no guest, anybody's run."""
     if _is_id(instance_id) and _is_id(ticket.run_id):
@@ -121,6 +164,13 @@ def _failure(etype: object, value: object, trace: object) -> Failure:
         message=bounded(message if isinstance(message, str) and message else _SAID_NOTHING, MESSAGE_LIMIT),
         exception=bounded(f"{kind[:100]}: {trace if isinstance(trace, str) else ''}", TRACE_LIMIT),
     )
+
+
+def _bytes(value: object) -> int | None:
+    """Return a number of bytes that a database can hold, None for everything else."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if 0 <= value < _MOST_BYTES else None
 
 
 def _moment(text: str) -> datetime:

@@ -2,17 +2,29 @@
 
 import importlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from coffer.datastores.driver import Driver, EngineFinder, EngineSettings, Place
+from coffer.datastores.parameters import Parameter
 
 _NAMESPACE = uuid.UUID("7f3c2ab0-41f5-5ed6-9a37-60d6b0c6f1d2")
 """Ids of datastores and versions are derived from their names, so that they are the same on every machine."""
 
 Problem = Callable[[str], str | None]
 """A rule: returns what is wrong with a value, as the rest of a sentence about it, or None."""
+
+
+ParametersOf = Callable[[str], Mapping[str, Parameter]]
+"""Returns what a configuration group for the version of this name may hold, by the engine's own names."""
+
+
+class DefaultsOf(Protocol):
+    """Returns the settings of an instance without a configuration group."""
+
+    def __call__(self, *, version: str, ram_mib: int, volume_gib: int | None) -> Mapping[str, str]:
+        """Return them in the engine's own words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +49,8 @@ class Rules:
     character_set: Problem
     collate: Problem
     has_user_hosts: bool
+    incremental_backup: Problem = lambda _version: "are not what this datastore has"
+    """Says what is wrong with incremental backups of a version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +64,8 @@ class Datastore:
     rules: Rules
     driver: str
     finder: str
+    parameters: ParametersOf
+    defaults: DefaultsOf
 
     def version(self, name_or_id: str) -> DatastoreVersion | None:
         """Return the version of this name, number or id, if there is one."""
@@ -78,7 +94,15 @@ class Datastore:
 
 
 def datastore(
-    name: str, *, versions: tuple[str, ...], default: str, rules: Rules, driver: str, finder: str
+    name: str,
+    *,
+    versions: tuple[str, ...],
+    default: str,
+    rules: Rules,
+    driver: str,
+    finder: str,
+    parameters: ParametersOf,
+    defaults: DefaultsOf,
 ) -> Datastore:
     """Make a datastore with its ids; `versions` newest first.
 
@@ -97,6 +121,8 @@ def datastore(
         rules=rules,
         driver=driver,
         finder=finder,
+        parameters=parameters,
+        defaults=defaults,
     )
 
 

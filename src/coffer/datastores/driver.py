@@ -3,10 +3,11 @@
 A driver knows its engine and its instance's directory, and nothing of messages, runs or tenants.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from coffer.catalogue.states import ServiceStatus
 
@@ -67,6 +68,15 @@ class UserSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class UserChanges:
+    """What is to change of a user; None stays as it is. The password is in no repr."""
+
+    name: str | None = None
+    password: str | None = field(default=None, repr=False)
+    host: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class UserRow:
     """A user that is there."""
 
@@ -81,6 +91,14 @@ class Credentials:
 
     name: str
     password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """A backup to restore: the name it is told by, and its bytes as `Driver.back_up` made them."""
+
+    name: str
+    open: Callable[[], AbstractContextManager[BinaryIO]]
 
 
 class Driver(Protocol):
@@ -98,6 +116,25 @@ class Driver(Protocol):
     def prepare(self, databases: Sequence[DatabaseSpec], users: Sequence[UserSpec]) -> None:
         """Make the server, start it, create what is asked for; goes on where a broken attempt ended."""
 
+    def restore(self, archives: Sequence[Archive], *, is_given_up: Callable[[], bool]) -> None:
+        """Make the data of the new server from a full backup and those that build on it; `prepare` goes on.
+
+        Only the administrator's password becomes a new one. Raises BackupDamaged where they do not add up.
+        """
+
+    def back_up(
+        self,
+        sink: Callable[[bytes], object],
+        *,
+        parent_manifest: bytes | None,
+        is_given_up: Callable[[], bool],
+    ) -> bytes:
+        """Write an archive of the running server's data into `sink`, piece by piece; return its manifest.
+
+        With the manifest of another backup only what has changed since. The server goes on serving, and other
+        methods may be called meanwhile, except for those that stop it.
+        """
+
     def start(self) -> None:
         """Start the server, or adopt it when it runs already; returns when it takes connections."""
 
@@ -109,6 +146,32 @@ class Driver(Protocol):
 
     def status(self) -> ServiceStatus:
         """Say how the server is, by asking it. Never raises."""
+
+    def resize(self, ram_mib: int) -> None:
+        """Restart the server with the memory of another flavor; if it does not come up, with the old one again."""
+
+    def resize_volume(self, volume_gib: int) -> None:
+        """Reckon with another size of the volume; the server goes on serving."""
+
+    def keep_to_volume(self) -> int | None:
+        """Return how many bytes the instance has on its volume, None if that cannot be found out.
+
+        Makes the server read-only where they come near the size of the volume, and writable again where there is
+        room; called every now and then, also while another method changes something.
+        """
+
+    def check_configuration(self, parameters: Mapping[str, str]) -> None:
+        """Refuse parameters with which the server would not start; the server itself is not touched.
+
+        Raises InvalidParameter.
+        """
+
+    def apply_configuration(self, parameters: Mapping[str, str], *, is_restarting: bool = False) -> bool:
+        """Let the server run with these parameters, and its own otherwise, now and after every start.
+
+        Returns whether some of them wait for a restart; if it `is_restarting`, nobody asks the server, which may be
+        what is to be cured. Raises InvalidParameter; then everything is as before.
+        """
 
     def tend(self) -> None:
         """Do the housekeeping that is due (logs that grew too large); called every now and then."""
@@ -128,6 +191,15 @@ class Driver(Protocol):
     def delete_user(self, name: str, host: str) -> None:
         """Delete a user; what he owns goes to the administrator, his sessions end."""
 
+    def update_user(self, name: str, host: str, changes: UserChanges) -> None:
+        """Change the name, the password or the host of a user; wholly or not at all. He keeps what he may do."""
+
+    def grant_access(self, name: str, host: str, database: str) -> None:
+        """Let a user work in a database; idempotent."""
+
+    def revoke_access(self, name: str, host: str, database: str) -> None:
+        """Keep a user out of a database, his sessions in it end; NotFound if he could not enter it before."""
+
     def list_users(self) -> list[UserRow]:
         """Return the tenant's users, sorted by name."""
 
@@ -142,6 +214,9 @@ class Driver(Protocol):
 
         Done again, it changes the password.
         """
+
+    def disable_root(self) -> None:
+        """Take the engine's superuser away from the tenant, his sessions end; idempotent."""
 
     def is_root_enabled(self) -> bool:
         """Return whether the tenant can log in as the engine's superuser."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from coffer.catalogue.events import EVENTS
 from coffer.catalogue.facts import OTHER_QUOTA_NAMES, QUOTA
+from coffer.catalogue.resources import Resource
 from coffer.derive.yaml_text import Tree, yaml_text
 
 _HEADER = """
@@ -33,7 +34,7 @@ METADATA = (
 )
 """The traits that go with every sample of an instance."""
 
-QUOTA_RESOURCES = ("instances", "volumes", "backups")
+QUOTA_RESOURCES = tuple(str(resource) for resource in Resource)
 QUOTA_NUMBERS = ("in_use", "reserved", "limit")
 
 

@@ -11,14 +11,17 @@ from typing import Final
 
 from coffer.catalogue.errors import CofferError, GuestFailed
 from coffer.clouds.local.guest_config import GuestConfig
+from coffer.clouds.object_store import ObjectStore
 from coffer.datastores.driver import Driver, EngineSettings, Place
 from coffer.datastores.registry import Registry
+from coffer.guestagent.backups import Backups
+from coffer.guestagent.configurations import Configurations
 from coffer.guestagent.databases import Databases
 from coffer.guestagent.heartbeat import Heartbeat
 from coffer.guestagent.journal import Journal
 from coffer.guestagent.reporting import Conductor, Reporter
+from coffer.guestagent.resizing import Resizing
 from coffer.guestagent.root import Root
-from coffer.guestagent.service import Service
 from coffer.guestagent.users import Users
 from coffer.guestagent.work import Work
 from coffer.wire.contracts import GUEST_SERVER, guest_contract
@@ -30,12 +33,15 @@ LOG = logging.getLogger(__name__)
 _STOP_TIMEOUT_S: Final = 10.0
 
 
-class Endpoint(Service, Databases, Users, Root):
+class Endpoint(Backups, Databases, Users, Root, Resizing, Configurations):
     """Everything that the guest's contract promises."""
 
-    def __init__(self, work: Work) -> None:
-        """Answer every call with `work`."""
+    def __init__(self, work: Work, objects: ObjectStore | None) -> None:
+        """Answer every call with `work`; keep backups in `objects`."""
         self._work = work
+        self._objects = objects
+        self._backing_up = threading.Lock()
+        self._ordered_at = {}
 
 
 class GuestAgent:
@@ -50,17 +56,18 @@ class GuestAgent:
         conductor: Conductor,
         transport: RpcTransport,
         report_interval_s: float = 10.0,
+        objects: ObjectStore | None = None,
     ) -> None:
         """Serve the topic of an instance; say how its server is every `report_interval_s`.
 
-        `guest_dir` is the instance's directory.
+        `guest_dir` is the instance's directory. Backups go into `objects`; without it there are none.
         """
         reporter = Reporter(conductor, instance_id, Journal(guest_dir))
         self._reporter = reporter
         self._instance_id = instance_id
         self._work = Work(driver, reporter)
         self._server = guest_contract(instance_id).server(
-            transport, server=GUEST_SERVER, endpoint=Endpoint(self._work)
+            transport, server=GUEST_SERVER, endpoint=Endpoint(self._work, objects)
         )
         self._heartbeat = Heartbeat(
             instance_id=instance_id,
@@ -85,6 +92,7 @@ class GuestAgent:
 
     def stop(self) -> None:
         """Take no more calls and fall silent; the server lives on."""
+        self._work.stopping.set()
         # The heartbeat first: it would start the server again.
         self._heartbeat.stop(_STOP_TIMEOUT_S)
         self._server.stop(_STOP_TIMEOUT_S)

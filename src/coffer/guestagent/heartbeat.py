@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-from coffer.catalogue.errors import DispatchFailed
+from coffer.catalogue.errors import DispatchFailed, GuestFailed
 from coffer.guestagent.reporting import Conductor, Reporter
 from coffer.guestagent.work import Work
 from coffer.wire.context import TroveContext
@@ -16,6 +16,8 @@ LOG = logging.getLogger(__name__)
 
 _TEND_EVERY_S: Final = 60.0
 _RETRY_S: Final = 1.0
+_MEASURE_EVERY_S: Final = 1.0
+"""At most; beats that follow changes can come thick and fast."""
 
 
 class Heartbeat:
@@ -41,6 +43,7 @@ class Heartbeat:
         self._wake = threading.Event()
         self._is_stopping = False
         self._tended_at_s = time.monotonic()
+        self._measured_at_s = float("-inf")
         self._is_silenced = False
         self._thread = threading.Thread(target=self._run, name=f"heartbeat-{instance_id}", daemon=True)
 
@@ -71,11 +74,18 @@ class Heartbeat:
         if time.monotonic() - self._tended_at_s > _TEND_EVERY_S:
             self._work.driver.tend()
             self._tended_at_s = time.monotonic()
+        used_bytes = self._measure()
         status, sent_at = self._work.status(), datetime.now(UTC)
         ctx = TroveContext(overwrite=False)
         try:
             self._reporter.resend()
-            self._conductor.heartbeat(ctx, self._instance_id, status.value, sent_at.isoformat())
+            self._conductor.heartbeat(
+                ctx,
+                self._instance_id,
+                status.value,
+                sent_at.isoformat(),
+                volume_used_bytes=used_bytes,
+            )
         except DispatchFailed:
             if not self._is_silenced:
                 LOG.warning("conductor out of reach instance_id=%s", self._instance_id)
@@ -83,3 +93,15 @@ class Heartbeat:
             return False
         self._is_silenced = False
         return True
+
+    def _measure(self) -> int | None:
+        """Keep the server to its volume; return what is on it, None where it is not known or not yet due."""
+        now_s = time.monotonic()
+        if now_s - self._measured_at_s < _MEASURE_EVERY_S:
+            return None
+        self._measured_at_s = now_s
+        try:
+            return self._work.driver.keep_to_volume()
+        except GuestFailed as error:
+            LOG.warning("volume not kept instance_id=%s reason=%s", self._instance_id, error)
+            return None

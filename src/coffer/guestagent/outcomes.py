@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Final
 
@@ -15,7 +15,9 @@ _TRACE_LIMIT: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A run did what it should."""
+    """A run did what it should; `traits` are what only the guest knows of it."""
+
+    traits: Mapping[str, JSON] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,8 @@ def interrupted(operation: str) -> Failed:
 def outcome_to_json(outcome: Outcome) -> dict[str, JSON]:
     """Return the form in which an outcome is kept."""
     match outcome:
-        case Ended():
-            return {}
+        case Ended(traits):
+            return {"traits": dict(traits)} if traits else {}
         case Failed(etype, value, trace):
             return {"etype": etype, "value": value, "trace": trace}
 
@@ -71,6 +73,9 @@ def outcome_from_json(value: Mapping[str, JSON]) -> Outcome:
     """
     if not value:
         return Ended()
+    traits = value.get("traits")
+    if isinstance(traits, dict):
+        return Ended(traits)
     etype, data, trace = value.get("etype"), value.get("value"), value.get("trace")
     if not (isinstance(etype, str) and isinstance(data, dict) and isinstance(trace, str)):
         raise TypeError("no outcome")

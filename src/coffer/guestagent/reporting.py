@@ -25,7 +25,15 @@ _REMEMBERED_RUNS: Final = 1000
 class Conductor(Protocol):
     """What a guest may tell the control plane; `coffer.wire.contracts.ConductorClient` in production."""
 
-    def heartbeat(self, ctx: TroveContext, instance_id: str, status: str, sent_at: str) -> None:
+    def heartbeat(
+        self,
+        ctx: TroveContext,
+        instance_id: str,
+        status: str,
+        sent_at: str,
+        *,
+        volume_used_bytes: int | None = None,
+    ) -> None:
         """Say how the server is. Raises DispatchFailed."""
 
     def notify_end(self, ctx: TroveContext, instance_id: str, traits: Mapping[str, JSON]) -> None:
@@ -50,8 +58,10 @@ class Reporter:
         """The last runs by id; None for one that is under way."""
         self._unsent: deque[tuple[TroveContext, Outcome]] = deque(maxlen=_REMEMBERED_RUNS)
 
-    def run(self, ctx: TroveContext, work: Callable[[], None]) -> None:
+    def run(self, ctx: TroveContext, work: Callable[[], Mapping[str, JSON] | None]) -> None:
         """Do the work of the context's run and report its end; without a run (old control plane), just do it.
+
+        What the work returns goes into the report.
 
         Raises:
             Exception: whatever the work raised, after it was reported.
@@ -59,11 +69,11 @@ class Reporter:
         if not self._admit(ctx):
             return
         try:
-            work()
+            traits = work()
         except Exception as error:
             self._finish(ctx, failure_of(error))
             raise
-        self._finish(ctx, Ended())
+        self._finish(ctx, Ended(dict(traits or {})))
 
     def recover(self) -> None:
         """Take over what an earlier agent left unreported; the next `resend` reports it.
@@ -142,8 +152,8 @@ class Reporter:
             DispatchFailed: the broker does not take it.
         """
         match outcome:
-            case Ended():
-                self._conductor.notify_end(ctx, self._instance_id, {})
+            case Ended(traits):
+                self._conductor.notify_end(ctx, self._instance_id, traits)
             case Failed(etype, value, trace):
                 self._conductor.notify_exc_info(ctx, self._instance_id, etype, value, trace)
         self._journal.forget(ctx)

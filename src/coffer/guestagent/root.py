@@ -16,6 +16,11 @@ class Root:
         found = self._work.at_once(lambda: self._work.driver.enable_root(password))
         return {"name": found.name, "password": found.password}
 
+    def disable_root(self, ctx: TroveContext) -> None:
+        """Take the superuser away from the tenant."""
+        del ctx
+        self._work.at_once(self._work.driver.disable_root)
+
     def is_root_enabled(self, ctx: TroveContext) -> bool:
         """Return whether the superuser can log in."""
         del ctx

@@ -1,11 +1,59 @@
 """The shapes in which databases and users travel over RPC, and what the drivers take and give."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from coffer.catalogue.errors import BadRequest
-from coffer.datastores.driver import ANY_HOST, DatabaseSpec, UserRow, UserSpec
+from coffer.datastores.driver import ANY_HOST, DatabaseSpec, UserChanges, UserRow, UserSpec
 from coffer.wire.json import JSON
+
+
+@dataclass(frozen=True, slots=True)
+class NewBackup:
+    """A backup to make: the names of its objects, and of the manifest of the one that it builds on."""
+
+    archive: str
+    manifest: str
+    parent_manifest: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MadeBackup:
+    """A backup to restore; `checksum` is SHA-256, hexadecimal."""
+
+    id: str
+    archive: str
+    checksum: str
+
+
+def new_backup_from(value: object) -> NewBackup:
+    """Read `{"archive", "manifest", "parent_manifest"?}`.
+
+    Raises:
+        BadRequest: it is something else.
+    """
+    fields = _fields(value, "backup")
+    return NewBackup(
+        archive=_text(fields, "archive", "backup"),
+        manifest=_text(fields, "manifest", "backup"),
+        parent_manifest=_optional(fields, "parent_manifest", "backup"),
+    )
+
+
+def made_backup_from(value: object) -> MadeBackup:
+    """Read `{"id", "archive", "checksum"}`.
+
+    Raises:
+        BadRequest: it is something else.
+    """
+    fields = _fields(value, "backup")
+    return MadeBackup(
+        id=_text(fields, "id", "backup"),
+        archive=_text(fields, "archive", "backup"),
+        checksum=_text(fields, "checksum", "backup"),
+    )
 
 
 def database_from(value: object) -> DatabaseSpec:
@@ -40,6 +88,20 @@ def user_from(value: object) -> UserSpec:
     )
 
 
+def changes_from(value: object) -> UserChanges:
+    """Read `{"name"?, "password"?, "host"?}`.
+
+    Raises:
+        BadRequest: it is something else; the password is not quoted.
+    """
+    fields = _fields(value, "user")
+    return UserChanges(
+        name=_optional(fields, "name", "user"),
+        password=_optional(fields, "password", "user"),
+        host=_optional(fields, "host", "user"),
+    )
+
+
 def host_from(value: object) -> str:
     """Read a host; nothing means every host.
 
@@ -51,6 +113,31 @@ def host_from(value: object) -> str:
     if not isinstance(value, str):
         raise BadRequest(reason="The host of a user is not a text.")
     return value
+
+
+def moment_from(value: object) -> datetime:
+    """Read a moment in ISO 8601, with its zone.
+
+    Raises:
+        BadRequest: it is something else.
+    """
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise BadRequest(reason="An order without a moment with a zone cannot be followed.")
+    return moment.astimezone(UTC)
+
+
+def parameters_from(value: object) -> dict[str, str]:
+    """Read the texts of configuration parameters by their names.
+
+    Raises:
+        BadRequest: it is something else.
+    """
+    fields = _fields(value, "configuration")
+    return {name: _text(fields, name, "configuration") for name in fields}
 
 
 def names_to_json(names: Iterable[str]) -> list[JSON]:

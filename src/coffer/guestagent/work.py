@@ -1,7 +1,7 @@
 """How calls reach the driver: what changes the instance goes one at a time, reading does not wait."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
@@ -10,6 +10,7 @@ from coffer.catalogue.states import ServiceStatus
 from coffer.datastores.driver import Driver
 from coffer.guestagent.reporting import Reporter
 from coffer.wire.context import TroveContext
+from coffer.wire.json import JSON
 
 Result = TypeVar("Result")
 
@@ -24,6 +25,8 @@ class Work:
         """Call `changed` after every change, once somebody has set it."""
         self.driver = driver
         self.changed: Callable[[], None] = lambda: None
+        self.stopping = threading.Event()
+        """Set when the agent has to go: what takes long asks now and then."""
         self._reporter = reporter
         self._changing = threading.Lock()
         self._is_preparing = False
@@ -45,6 +48,17 @@ class Work:
 
         try:
             self._reporter.run(ctx, in_turn)
+        finally:
+            self.changed()
+
+    def beside(self, ctx: TroveContext, work: Callable[[], Mapping[str, JSON]]) -> None:
+        """Do what changes nothing, beside the changes, and report with what it returns how the run ended.
+
+        Raises:
+            Exception: whatever the work raised, after it was reported.
+        """
+        try:
+            self._reporter.run(ctx, work)
         finally:
             self.changed()
 

@@ -45,7 +45,11 @@ class Announcer:
 
     def announce(self, tx: Tx, announcements: Sequence[Announcement], now: datetime) -> None:
         """Append one row an announcement, in order. Never raises for a strange value; the log has it."""
-        outbox.append(tx, [self._row(each, EVENTS[each.event_type], now) for each in announcements])
+        outbox.append(tx, self.sealed(announcements, now))
+
+    def sealed(self, announcements: Sequence[Announcement], now: datetime) -> list[OutboxRow]:
+        """Return the rows to append; for those who prepare many before their transaction begins."""
+        return [self._row(each, EVENTS[each.event_type], now) for each in announcements]
 
     def _row(self, announcement: Announcement, event: Event, now: datetime) -> OutboxRow:
         payload = checked(event, announcement.values)

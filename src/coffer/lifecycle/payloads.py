@@ -5,13 +5,12 @@ caller: a flaw in an announcement must never fail the work that it announces.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import assert_never
 
 from coffer.catalogue.events import Event
-from coffer.catalogue.traits import Trait, TraitType
+from coffer.catalogue.traits import TraitType
 
 Value = str | int | float | datetime | None
 
@@ -40,7 +39,7 @@ def checked(event: Event, values: Mapping[str, Value]) -> Payload:
             if trait.required:
                 problems.append(f"{event.event_type} lacks {trait.field}")
             continue
-        fitted = _fitted(trait, value)
+        fitted = _FITTERS[trait.type](value)
         if fitted is None:
             problems.append(f"{event.event_type} has a {type(value).__name__} as {trait.field}")
         else:
@@ -48,23 +47,16 @@ def checked(event: Event, values: Mapping[str, Value]) -> Payload:
     return Payload(values=payload, problems=tuple(problems))
 
 
-def _fitted(trait: Trait, value: str | float | datetime) -> str | int | float | None:
-    """Return `value` in the form of the trait's type, or None where it has another type."""
-    match trait.type:
-        case TraitType.TEXT:
-            return value if isinstance(value, str) else None
-        case TraitType.DATETIME:
-            return _moment(value) if isinstance(value, datetime) else None
-        case TraitType.INT:
-            return value if isinstance(value, int) and not isinstance(value, bool) else None
-        case TraitType.FLOAT:
-            return _number(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-        case _:
-            assert_never(trait.type)
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
-def _moment(value: datetime) -> str | None:
-    if value.utcoffset() is None:
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _moment(value: object) -> str | None:
+    if not isinstance(value, datetime) or value.utcoffset() is None:
         return None
     try:
         return timestamp(value)
@@ -72,9 +64,20 @@ def _moment(value: datetime) -> str | None:
         return None
 
 
-def _number(value: float) -> float | None:
+def _number(value: object) -> float | None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
     try:
         number = float(value)
     except OverflowError:
         return None
     return number if math.isfinite(number) else None
+
+
+_FITTERS: Mapping[TraitType, Callable[[object], str | int | float | None]] = {
+    TraitType.TEXT: _text,
+    TraitType.INT: _whole,
+    TraitType.FLOAT: _number,
+    TraitType.DATETIME: _moment,
+}
+"""Each returns a value in the form of the trait's type, or None where it has another type."""

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from coffer.catalogue.errors import CofferError, Fault
 from coffer.catalogue.events import Phase, operation_event
 from coffer.catalogue.operations import OPERATIONS, Operation
-from coffer.lifecycle import moves
+from coffer.lifecycle import aftermath, moves
 from coffer.lifecycle.announcer import Announcement, Announcer
 from coffer.lifecycle.emitter import Clock, utcnow
 from coffer.lifecycle.facts import instance_facts
@@ -24,7 +24,7 @@ from coffer.lifecycle.operation_facts import ending_values, start_values
 from coffer.lifecycle.patience import Patience
 from coffer.lifecycle.payloads import Value
 from coffer.lifecycle.trace import visible
-from coffer.store import runs
+from coffer.store import outbox, runs
 from coffer.store.database import Database, Tx
 from coffer.store.instances import Instance
 from coffer.store.runs import Run
@@ -227,6 +227,22 @@ class Lifecycle:
             )
         )
 
+    def announce(
+        self, announcements: Sequence[Announcement], advance: Callable[[Tx], bool] = lambda _: True
+    ) -> bool:
+        """Announce what belongs to no run, in the transaction in which `advance` notes how far that has come.
+
+        Nothing happens, and the answer is False, where `advance` says that somebody else was faster.
+        """
+        # Prepared before the transaction begins: thousands at once would make everybody else's wait.
+        rows = self.announcer.sealed(announcements, self.clock())
+        with self.database.writing() as tx:
+            if not advance(tx):
+                return False
+            outbox.append(tx, rows)
+        self._wake()
+        return True
+
     def _open(
         self,
         tx: Tx,
@@ -280,6 +296,7 @@ class Lifecycle:
             if not self._end_as_error(tx, run, failure, now):
                 return None
             moves.restore(tx, run, failure, now)
+            aftermath.of_failure(tx, run, failure, now)
             return run
 
     def _end_as_error(self, tx: Tx, run: Run, failure: Failure, now: datetime) -> bool:

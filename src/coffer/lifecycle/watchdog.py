@@ -131,7 +131,7 @@ class Watchdog:
         while not self._stop.wait(self._interval_s):
             try:
                 self.sweep()
-            except Exception:  # one of the five loops: a failed sweep is logged, the next one tries again
+            except Exception:  # one of the six loops: a failed sweep is logged, the next one tries again
                 LOG.exception("the watchdog's sweep failed")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from coffer.catalogue.errors import CloudFailed, CofferError
 from coffer.clouds.local.guest_config import GuestConfigInvalid
+from coffer.clouds.object_store import ObjectStore
 from coffer.datastores.driver import EngineSettings
 from coffer.datastores.registry import Registry
 from coffer.guestagent.agent import GuestAgent, load_driver
@@ -23,6 +24,7 @@ def agent(
     registry: Registry,
     engines: EngineSettings,
     report_interval_s: float,
+    objects: ObjectStore,
 ) -> GuestAgent:
     """Return the agent of the instance that lives in `guest_dir`, not started.
 
@@ -38,6 +40,7 @@ def agent(
         conductor=ConductorClient(rpc),
         transport=rpc,
         report_interval_s=report_interval_s,
+        objects=objects,
     )
 
 

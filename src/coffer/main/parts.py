@@ -16,12 +16,15 @@ from coffer.api.policy import Policy
 from coffer.api.routes import guards
 from coffer.api.services import Services
 from coffer.api.settings import ApiSettings
+from coffer.catalogue.facts import QUOTA
 from coffer.catalogue.operations import ServerType
 from coffer.clouds.cloud import Cloud
 from coffer.clouds.local.cloud import LocalCloud
 from coffer.clouds.local.flavors import load_flavors
 from coffer.clouds.local.launcher import GuestLauncher
+from coffer.clouds.local.object_store import DirectoryStore
 from coffer.clouds.local.settings import LocalSettings
+from coffer.clouds.object_store import ObjectStore
 from coffer.conductor.reports import Reports
 from coffer.datastores.driver import EngineSettings
 from coffer.datastores.registry import Registry, discover
@@ -30,9 +33,12 @@ from coffer.lifecycle.emitter import Emitter
 from coffer.lifecycle.presence import Presence
 from coffer.lifecycle.runs import Lifecycle
 from coffer.lifecycle.watchdog import Watchdog
+from coffer.main import periodic
+from coffer.main.quotas import quotas
 from coffer.main.settings import understood
 from coffer.store.database import Database
 from coffer.taskmanager.instances import InstanceTasks
+from coffer.taskmanager.periodic import Periodic
 from coffer.taskmanager.resume import resumer
 from coffer.wire import transport
 from coffer.wire.contracts import CONDUCTOR, TASKMANAGER, GuestClient, TaskmanagerClient
@@ -87,7 +93,7 @@ class Site:
         )
         return Lifecycle(
             self.database,
-            Announcer(emitter),
+            Announcer(emitter, event_types={QUOTA: self.conf.quota_event_type}),
             wake=self.wake.set,
             service_ids=self.conf.notification_service_id,
             # A caller of the API waits for an answer, and can ask again; a task or a guest's report is lost.
@@ -120,6 +126,15 @@ class Site:
             initialising_account=conf.engines.initialising_account,
         )
 
+    def objects(self) -> ObjectStore:
+        """Return where the backups are kept."""
+        return self.objects_of(self.conf, self.root)
+
+    @staticmethod
+    def objects_of(conf: cfg.ConfigOpts, root: Path) -> ObjectStore:
+        """Return the same, for a process that has no database."""
+        return DirectoryStore(Path(conf.backups.root) if conf.backups.root else root / "backups")
+
     def datastores(self) -> Registry:
         """Return the datastores whose engines are on this machine."""
         return discover().offered(self.engines())
@@ -148,7 +163,7 @@ class Site:
                 guest=self.guest,
                 cloud=cloud,
                 datastores=datastores,
-                authenticator=NoAuth(),
+                authenticator=NoAuth(roles=tuple(conf.noauth_roles)),
                 policy=Policy(guards()),
                 settings=ApiSettings(
                     region=conf.region,
@@ -156,6 +171,7 @@ class Site:
                     max_volume_gib=conf.max_accepted_volume_size,
                     heartbeat_expiry_s=conf.agent_heartbeat_expiry,
                 ),
+                quotas=quotas(conf),
             )
         )
 
@@ -165,7 +181,7 @@ class Site:
 
     def taskmanager(self, lifecycle: Lifecycle, cloud: Cloud) -> RpcServer:
         """Return the server of the tasks, not started."""
-        tasks = InstanceTasks(lifecycle, cloud, self.guest)
+        tasks = InstanceTasks(lifecycle, cloud, self.guest, objects=self.objects())
         return TASKMANAGER.server(self.rpc, server=self.conf.host, endpoint=tasks)
 
     def watchdog(self, lifecycle: Lifecycle) -> Watchdog:
@@ -176,3 +192,11 @@ class Site:
             interval_s=self.conf.watchdog_interval,
             service_down_s=self.conf.service_down_time,
         )
+
+    def periodic(self, lifecycle: Lifecycle) -> Periodic:
+        """Return what a taskmanager announces by itself, not started.
+
+        Raises:
+            SettingsError: if the class that the operator has named cannot be used.
+        """
+        return Periodic(periodic.chores(self.conf, lifecycle))

@@ -35,7 +35,7 @@ from coffer.main.settings import SettingsError, load, required, understood
 from coffer.relay.relay import Relay
 from coffer.store import migrate
 from coffer.store.database import Database
-from coffer.taskmanager.reconcile import Keeper, reconcile
+from coffer.taskmanager.reconcile import Keeper, reconcile, reconcile_backups
 from coffer.wire import transport
 
 LOG = logging.getLogger(__name__)
@@ -79,11 +79,14 @@ def _taskmanager(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, config_fil
     launcher = ProcessLauncher(Layout(site.root.resolve()).instances, guest_command(config_files))
     cloud = site.cloud(launcher)
     cloud.check()
+    periodic = site.periodic(lifecycle)
     _started(cleanup, site.presence(lifecycle, "taskmanager"))
     _started(cleanup, site.taskmanager(lifecycle, cloud))
     reconcile(site.database, cloud)
+    reconcile_backups(site.database, site.objects())
     _started(cleanup, Keeper(site.database, cloud, interval_s=conf.local_cloud.guest_check_interval))
     _started(cleanup, site.watchdog(lifecycle))
+    _started(cleanup, periodic)
 
 
 def _conductor(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequence[Path]) -> None:
@@ -123,6 +126,7 @@ def _guestagent(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, guest_dir: 
         # The instance lies in ROOT/instances/ID, the engines in ROOT/engines.
         engines=Site.engines_of(conf, guest_dir.resolve().parent.parent),
         report_interval_s=conf.report_interval,
+        objects=Site.objects_of(conf, guest_dir.resolve().parent.parent),
     )
     _started(cleanup, agent)
 

@@ -9,7 +9,10 @@ from typing import Any
 from oslo_config import cfg
 from oslo_log import log
 
+from coffer.catalogue.facts import OTHER_QUOTA_NAMES, QUOTA
+from coffer.catalogue.resources import Resource
 from coffer.clouds.local.settings import LocalSettings
+from coffer.lifecycle.quotas import DEFAULT_LIMITS, UNLIMITED
 from coffer.wire import options as messaging
 
 _LOCAL_CLOUD = LocalSettings()
@@ -38,6 +41,11 @@ DEFAULT = (
         choices=["noauth"],
         help="How callers are known. `noauth` believes everybody on the loopback, and serves nobody else.",
     ),
+    cfg.ListOpt(
+        "noauth_roles",
+        default=["member", "reader"],
+        help="The roles that every caller has with `auth_strategy = noauth`; `admin` lets all of them manage all.",
+    ),
     cfg.FloatOpt("report_interval", default=10.0, min=0.1, help="Seconds between a guest's signs of life."),
     cfg.FloatOpt(
         "agent_heartbeat_expiry",
@@ -64,6 +72,58 @@ DEFAULT = (
         "notification_service_id",
         default=NOTIFICATION_SERVICE_IDS,
         help="The trait `service_id` of status facts, by datastore.",
+    ),
+)
+
+QUOTAS = (
+    cfg.IntOpt(
+        "max_instances_per_tenant",
+        default=DEFAULT_LIMITS[Resource.INSTANCES],
+        min=UNLIMITED,
+        help="Instances of a project for which no other limit is set; -1: as many as it likes.",
+    ),
+    cfg.IntOpt(
+        "max_ram_per_tenant",
+        default=DEFAULT_LIMITS[Resource.RAM],
+        min=UNLIMITED,
+        help="MiB of memory of all instances of such a project.",
+    ),
+    cfg.IntOpt(
+        "max_volumes_per_tenant",
+        default=DEFAULT_LIMITS[Resource.VOLUMES],
+        min=UNLIMITED,
+        help="GiB of all volumes of such a project.",
+    ),
+    cfg.IntOpt(
+        "max_backups_per_tenant",
+        default=DEFAULT_LIMITS[Resource.BACKUPS],
+        min=UNLIMITED,
+        help="Backups of such a project.",
+    ),
+)
+
+PERIODIC = (
+    cfg.StrOpt(
+        "exists_notification_transformer",
+        help="The class that makes trove.instance.exists, by its dotted path; ours is "
+        "coffer.lifecycle.exists.Exists. Not set: it is not announced.",
+    ),
+    cfg.IntOpt(
+        "exists_notification_interval",
+        default=3600,
+        min=1,
+        help="Seconds of an audit period; periods are aligned to multiples of it, in UTC.",
+    ),
+    cfg.IntOpt(
+        "quota_notification_interval",
+        default=-1,
+        help="Seconds between two announcements of every project's quotas by a taskmanager; less than 1: never.",
+    ),
+    cfg.StrOpt(
+        "quota_event_type",
+        default=QUOTA,
+        choices=[QUOTA, *OTHER_QUOTA_NAMES],
+        help="What the quota event is called; the others are upstream's name and the specification's heading.",
     ),
 )
 
@@ -122,6 +182,14 @@ LOCAL_CLOUD = (
     ),
 )
 
+BACKUPS = (
+    cfg.StrOpt(
+        "root",
+        help="The directory in which backups are kept; the default is `backups` beside the instances'. "
+        "A disk of its own is better.",
+    ),
+)
+
 ENGINES = (
     cfg.ListOpt(
         "bin_dirs",
@@ -135,10 +203,13 @@ ENGINES = (
 
 GROUPS: tuple[tuple[str | None, Sequence[cfg.Opt]], ...] = (
     (None, DEFAULT),
+    (None, QUOTAS),
+    (None, PERIODIC),
     ("database", DATABASE),
     ("collector", COLLECTOR),
     ("api", API),
     ("local_cloud", LOCAL_CLOUD),
+    ("backups", BACKUPS),
     ("engines", ENGINES),
 )
 

@@ -27,7 +27,7 @@ from coffer.relay.relay import Relay
 from coffer.store import migrate, runs, services
 from coffer.store.database import Database
 from coffer.store.runs import Run
-from coffer.taskmanager.reconcile import reconcile
+from coffer.taskmanager.reconcile import reconcile, reconcile_backups
 from coffer.wire import transport
 from coffer.wire.local_publisher import LocalPublisher
 
@@ -62,6 +62,7 @@ def _serve(directory: Path, conf: cfg.ConfigOpts, listener: socket.socket) -> No
         api, task, conductor = (
             site.lifecycle(kind) for kind in (ServerType.API, ServerType.TASK, ServerType.CONDUCTOR)
         )
+        periodic = site.periodic(task)
         orphans = _left_behind(site)
         for lifecycle, kind in ((api, "api"), (task, "taskmanager"), (conductor, "conductor")):
             _started(cleanup, site.presence(lifecycle, kind))
@@ -74,6 +75,7 @@ def _serve(directory: Path, conf: cfg.ConfigOpts, listener: socket.socket) -> No
                 registry=datastores,
                 engines=site.engines(),
                 report_interval_s=conf.report_interval,
+                objects=site.objects(),
             )
         )
         cloud = site.cloud(launcher)
@@ -84,7 +86,9 @@ def _serve(directory: Path, conf: cfg.ConfigOpts, listener: socket.socket) -> No
         recovered = watchdog.recover(orphans)
         LOG.info("recovered runs=%d", recovered)
         reconcile(site.database, cloud)
+        reconcile_backups(site.database, site.objects())
         _started(cleanup, watchdog)
+        _started(cleanup, periodic)
         application = site.application(api, cloud, datastores)
         url = f"http://{address}:{port}"
         state_dir.publish_endpoint(directory, url)

@@ -136,7 +136,7 @@ class Relay:
         except _SendError as error:
             cause = error.__cause__ or error
             return self._failed(Part.BROKER, cause, unexpected=not isinstance(cause, BrokerUnavailable))
-        except Exception as error:  # noqa: BLE001 - one of the five loops: whatever it is, events wait and we go on
+        except Exception as error:  # noqa: BLE001 - one of the six loops: whatever it is, events wait and we go on
             return self._failed(Part.DATABASE, error, unexpected=True)
         self._health.works(Part.DATABASE)
         if self._pace.failures and not self._health.ails(Part.BROKER):

@@ -14,7 +14,12 @@ from coffer.store.tables import INSTANCES
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """A row. `host` and `port` are where tenants connect to; `service_*` is what the guest last said."""
+    """A row.
+
+    `host` and `port` are where tenants connect to; `service_*` is what the guest last said, `volume_used_bytes`
+    what it last found on the volume; `wanted_*` is the size that a resize under way is to reach, which the quota
+    counts already.
+    """
 
     id: str
     project_id: str
@@ -43,6 +48,9 @@ class Instance:
     cluster_id: str | None = None
     replica_of: str | None = None
     configuration_id: str | None = None
+    wanted_ram_mib: int | None = None
+    wanted_volume_gib: int | None = None
+    volume_used_bytes: int | None = None
     root_enabled_at: datetime | None = None
     launched_at: datetime | None = None
     deleted_at: datetime | None = None
@@ -82,12 +90,37 @@ def page(
         last = _one(tx, _COLUMN.id == marker, _COLUMN.project_id == project_id)
         if last is None:
             return []
-        query = query.where(
-            sa.or_(
-                _COLUMN.created_at < last.created_at,
-                sa.and_(_COLUMN.created_at == last.created_at, _COLUMN.id < last.id),
-            )
-        )
+        query = query.where(_is_older_than(last))
+    query = query.order_by(_COLUMN.created_at.desc(), _COLUMN.id.desc()).limit(limit)
+    return [_instance(row) for row in tx.execute(query).mappings()]
+
+
+def page_of_all(
+    tx: Tx,
+    limit: int,
+    marker: str | None = None,
+    *,
+    project_id: str | None = None,
+    is_deleted: bool | None = False,
+    include_clustered: bool = True,
+) -> list[Instance]:
+    """Return at most `limit` instances of everybody, or of one project, the newest first.
+
+    `is_deleted` None means: whether deleted or not. `marker` is the id of the last instance of the page before.
+    """
+    conditions: list[sa.ColumnElement[bool]] = []
+    if project_id is not None:
+        conditions.append(_COLUMN.project_id == project_id)
+    if is_deleted is not None:
+        conditions.append(_COLUMN.deleted_at.is_not(None) if is_deleted else _COLUMN.deleted_at.is_(None))
+    if not include_clustered:
+        conditions.append(_COLUMN.cluster_id.is_(None))
+    if marker is not None:
+        last = _one(tx, _COLUMN.id == marker)
+        if last is None:
+            return []
+        conditions.append(_is_older_than(last))
+    query = sa.select(INSTANCES).where(*conditions)
     query = query.order_by(_COLUMN.created_at.desc(), _COLUMN.id.desc()).limit(limit)
     return [_instance(row) for row in tx.execute(query).mappings()]
 
@@ -97,15 +130,38 @@ def live(tx: Tx) -> list[str]:
     return list(tx.scalars(sa.select(_COLUMN.id).where(_COLUMN.deleted_at.is_(None)).order_by(_COLUMN.id)))
 
 
+def between(
+    tx: Tx, begin: datetime, end: datetime, *, limit: int, after: str | None = None
+) -> list[Instance]:
+    """Return at most `limit` launched instances, anybody's, that lived between two moments, deleted ones included.
+
+    In the order of their ids, from the first one behind `after`.
+    """
+    query = sa.select(INSTANCES).where(
+        _COLUMN.launched_at.is_not(None),
+        _COLUMN.created_at < end,
+        sa.or_(_COLUMN.deleted_at.is_(None), _COLUMN.deleted_at >= begin),
+    )
+    if after is not None:
+        query = query.where(_COLUMN.id > after)
+    return [_instance(row) for row in tx.execute(query.order_by(_COLUMN.id).limit(limit)).mappings()]
+
+
 def move(tx: Tx, instance_id: str, allowed: Collection[str] | None, to: str, now: datetime) -> bool:
     """Move the instance to the state `to` if it is in one of `allowed` (None: in any, unless it is deleted).
 
-    Of several that try at once, one gets True. A move to DELETED also sets `deleted_at`.
+    Of several that try at once, one gets True. A move to DELETED also sets `deleted_at`. Every move forgets the
+    size that was wanted: who moves to RESIZE says it afterwards, and however that ends, nothing stays reserved.
     """
     statement = sa.update(INSTANCES).where(_COLUMN.id == instance_id, _COLUMN.deleted_at.is_(None))
     if allowed is not None:
         statement = statement.where(_COLUMN.state.in_(list(allowed)))
-    values: dict[str, object] = {"state": to, "updated_at": now}
+    values: dict[str, object] = {
+        "state": to,
+        "updated_at": now,
+        "wanted_ram_mib": None,
+        "wanted_volume_gib": None,
+    }
     if to == InstanceState.DELETED:
         values["deleted_at"] = now
     return tx.execute(statement.values(values)).rowcount == 1
@@ -120,14 +176,22 @@ def update(tx: Tx, instance_id: str, now: datetime, **columns: object) -> bool:
     return tx.execute(statement.values({**columns, "updated_at": now})).rowcount == 1
 
 
-def heartbeat(tx: Tx, instance_id: str, status: str, seen_at: datetime) -> bool:
-    """Keep what the guest said at `seen_at`; False if it is old news, or the instance is gone."""
+def heartbeat(
+    tx: Tx, instance_id: str, status: str, seen_at: datetime, *, volume_used_bytes: int | None = None
+) -> bool:
+    """Keep what the guest said at `seen_at`; False if it is old news, or the instance is gone.
+
+    What it does not say of its volume this time stays as it was.
+    """
     statement = sa.update(INSTANCES).where(
         _COLUMN.id == instance_id,
         _COLUMN.deleted_at.is_(None),
         sa.or_(_COLUMN.service_seen_at.is_(None), _COLUMN.service_seen_at < seen_at),
     )
-    return tx.execute(statement.values(service_status=status, service_seen_at=seen_at)).rowcount == 1
+    values: dict[str, object] = {"service_status": status, "service_seen_at": seen_at}
+    if volume_used_bytes is not None:
+        values["volume_used_bytes"] = volume_used_bytes
+    return tx.execute(statement.values(values)).rowcount == 1
 
 
 def set_fault(tx: Tx, instance_id: str, code: str, message: str, now: datetime) -> bool:
@@ -140,6 +204,14 @@ def clear_fault(tx: Tx, instance_id: str, now: datetime) -> bool:
     statement = sa.update(INSTANCES).where(_COLUMN.id == instance_id, _COLUMN.fault_code.is_not(None))
     cleared = {"fault_code": None, "fault_message": None, "fault_at": None, "updated_at": now}
     return tx.execute(statement.values(cleared)).rowcount == 1
+
+
+def _is_older_than(last: Instance) -> sa.ColumnElement[bool]:
+    """The condition of a page that follows one that ended with `last`."""
+    return sa.or_(
+        _COLUMN.created_at < last.created_at,
+        sa.and_(_COLUMN.created_at == last.created_at, _COLUMN.id < last.id),
+    )
 
 
 def _one(tx: Tx, *conditions: sa.ColumnElement[bool]) -> Instance | None:

@@ -103,3 +103,8 @@ def backlog(tx: Tx) -> Backlog:
     count = tx.scalar(sa.select(sa.func.count()).select_from(OUTBOX)) or 0
     oldest = tx.scalar(sa.select(_COLUMN.created_at).order_by(_COLUMN.id).limit(1))
     return Backlog(count=count, oldest_created_at=oldest)
+
+
+def holds_more_than(tx: Tx, count: int) -> bool:
+    """Return whether more than `count` messages wait, without counting them all."""
+    return tx.scalar(sa.select(_COLUMN.id).order_by(_COLUMN.id).limit(1).offset(count)) is not None

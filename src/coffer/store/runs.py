@@ -102,6 +102,11 @@ def open_runs(tx: Tx) -> list[Run]:
     return _open(tx)
 
 
+def open_of_instance(tx: Tx, instance_id: str) -> list[Run]:
+    """Return the open runs whose subject is an instance, the oldest deadline first."""
+    return _open(tx, _COLUMN.instance_id == instance_id)
+
+
 def overdue(tx: Tx, now: datetime) -> list[Run]:
     """Return the open runs whose deadline has passed."""
     return _open(tx, _COLUMN.deadline_at <= now)

@@ -49,6 +49,9 @@ INSTANCES = Table(
     Column("cluster_id", String(36)),
     Column("replica_of", String(36)),
     Column("configuration_id", String(36)),
+    Column("wanted_ram_mib", Integer),
+    Column("wanted_volume_gib", Integer),
+    Column("volume_used_bytes", RowNumber),
     Column("root_enabled_at", UtcDateTime),
     Column("launched_at", UtcDateTime),
     Column("created_at", UtcDateTime, nullable=False),
@@ -76,6 +79,73 @@ LEASES = Table(
     Column("acquired_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
 )
+
+CONFIGURATIONS = Table(
+    "configurations",
+    METADATA,
+    Column("id", String(36), primary_key=True),
+    Column("project_id", String(255), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("description", Text),
+    Column("datastore", Word(64), nullable=False),
+    Column("datastore_version", String(64), nullable=False),
+    Column("parameters", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("deleted_at", UtcDateTime),
+    Index("ix_configurations_project_id_created_at_id", "project_id", "created_at", "id"),
+)
+
+BACKUPS = Table(
+    "backups",
+    METADATA,
+    Column("id", String(36), primary_key=True),
+    Column("project_id", String(255), nullable=False),
+    Column("instance_id", String(36), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("description", Text),
+    Column("parent_id", String(36)),
+    Column("datastore", Word(64), nullable=False),
+    Column("datastore_version", String(64), nullable=False),
+    Column("volume_gib", Integer),
+    Column("state", Word(32), nullable=False),
+    Column("location", Text),
+    Column("size_bytes", RowNumber),
+    Column("checksum", String(128)),
+    Column("fault_message", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("deleted_at", UtcDateTime),
+    Index("ix_backups_project_id_created_at_id", "project_id", "created_at", "id"),
+    Index("ix_backups_parent_id", "parent_id"),
+)
+
+QUOTA_LIMITS = Table(
+    "quota_limits",
+    METADATA,
+    Column("project_id", String(255), primary_key=True),
+    Column("resource", Word(32), primary_key=True),
+    Column("limit", Integer, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+QUOTA_PROJECTS = Table(
+    "quota_projects",
+    METADATA,
+    Column("project_id", String(255), primary_key=True),
+    Column("touched_at", UtcDateTime, nullable=False),
+)
+# One row a project, written by whoever allocates for it: so that two who allocate at once go one after the other.
+
+AUDIT_WINDOWS = Table(
+    "audit_windows",
+    METADATA,
+    Column("kind", Word(32), primary_key=True),
+    Column("window_begin", UtcDateTime, nullable=False),
+    Column("window_end", UtcDateTime, nullable=False),
+    Column("last_instance_id", String(36)),
+)
+# One row a kind: the window that is being announced, and how far it has come.
 
 # --- announcing -----------------------------------------------------------------------------------
 

@@ -6,10 +6,14 @@ from coffer.catalogue.errors import CloudFailed, NotFound, WrongState
 from coffer.catalogue.operations import OPERATIONS
 from coffer.catalogue.states import InstanceState
 from coffer.clouds.cloud import Cloud, Flavor, ServerSpec
+from coffer.clouds.object_store import ObjectStore
+from coffer.datastores.parameters import as_texts
 from coffer.lifecycle.runs import Ending, Lifecycle, RunNotOpenError
-from coffer.store import instances
+from coffer.store import configurations, instances
 from coffer.store.instances import Instance
 from coffer.store.runs import open_runs
+from coffer.taskmanager.backups import Backups
+from coffer.taskmanager.resizing import Resizing
 from coffer.taskmanager.tasks import Outcome, runs
 from coffer.wire.context import TroveContext
 from coffer.wire.contracts import GuestClient
@@ -19,14 +23,15 @@ Guest = Callable[[str], GuestClient]
 """Gives the client of the guest agent of an instance id."""
 
 
-class InstanceTasks:
-    """Creates, restarts and deletes instances."""
+class InstanceTasks(Resizing, Backups):
+    """Creates, restarts, resizes and deletes instances, and has them backed up."""
 
-    def __init__(self, lifecycle: Lifecycle, cloud: Cloud, guest: Guest) -> None:
-        """Work on `cloud` and through `guest`."""
+    def __init__(self, lifecycle: Lifecycle, cloud: Cloud, guest: Guest, *, objects: ObjectStore) -> None:
+        """Work on `cloud` and through `guest`; backups lie in `objects`."""
         self.lifecycle = lifecycle
         self._cloud = cloud
         self._guest = guest
+        self._objects = objects
 
     @runs
     def create_instance(
@@ -38,6 +43,38 @@ class InstanceTasks:
         users: Sequence[dict[str, JSON]],
     ) -> Outcome:
         """Make the server, then let the guest prepare the database server in it and end the run."""
+        self._make_server(ctx, instance_id)
+        wanted = self._parameters(instance_id)
+        self._guest(instance_id).prepare(
+            ctx, databases=list(databases), users=list(users), configuration=wanted
+        )
+        return Outcome.HANDED_OVER
+
+    @runs
+    def restore_instance(
+        self,
+        ctx: TroveContext,
+        *,
+        instance_id: str,
+        backup_id: str,
+        databases: Sequence[dict[str, JSON]],
+        users: Sequence[dict[str, JSON]],
+    ) -> Outcome:
+        """Make the server, then let the guest restore a backup into it and end the run."""
+        chain = self._chain(backup_id)
+        self._make_server(ctx, instance_id)
+        wanted = self._parameters(instance_id)
+        self._guest(instance_id).restore(
+            ctx, chain, databases=list(databases), users=list(users), configuration=wanted
+        )
+        return Outcome.HANDED_OVER
+
+    def _make_server(self, ctx: TroveContext, instance_id: str) -> None:
+        """Make the server, and let its guest end the run.
+
+        Raises:
+            RunNotOpenError: the run ended meanwhile.
+        """
         assert ctx.notification is not None
         instance = self._instance(instance_id)
         server = self._cloud.create(_spec(instance, self._flavor(instance)))
@@ -54,14 +91,12 @@ class InstanceTasks:
         if not self.lifecycle.hand_over(ctx.notification.run_id, instance_id):
             self._abandon(instance_id)
             raise RunNotOpenError(f"run {ctx.notification.run_id} ended while its server was made")
-        self._guest(instance_id).prepare(ctx, databases=list(databases), users=list(users))
-        return Outcome.HANDED_OVER
 
     @runs
     def restart_instance(self, ctx: TroveContext, *, instance_id: str) -> Outcome:
-        """Restart the database server and wait until it serves again."""
+        """Restart the database server, with what its configuration group says, and wait until it serves again."""
         assert ctx.notification is not None
-        self._guest(instance_id).restart(ctx)
+        self._guest(instance_id).restart(ctx, configuration=self._parameters(instance_id))
         self.lifecycle.end(ctx.notification.run_id)
         return Outcome.ENDED
 
@@ -93,10 +128,25 @@ class InstanceTasks:
         if gone is not None and gone.launched_at is not None:
             self.lifecycle.state_fact(ending, "trove.instance.delete", gone)
 
+    def abandon_instance(self, ctx: TroveContext, *, instance_id: str) -> None:
+        """Remove what was made for an instance whose creation was given up. No run: the instance itself stays."""
+        del ctx
+        self._abandon(instance_id)
+
     def _abandon(self, instance_id: str) -> None:
-        """Remove a server that came too late, if its tenant has deleted the instance meanwhile: nobody else would."""
-        if self._instance(instance_id).deleted_at is not None:
-            self._cloud.delete(instance_id)
+        """Remove a server that nobody is billed for, and never will be: so nobody shall use it either."""
+        instance = self._instance(instance_id)
+        if instance.launched_at is not None or instance.state is InstanceState.BUILD:
+            return
+        self._cloud.delete(instance_id)
+        nowhere = {"host": None, "port": None, "server_id": None, "volume_id": None}
+        with self.lifecycle.database.writing() as tx:
+            instances.update(tx, instance_id, self.lifecycle.clock(), **nowhere)
+
+    def _parameters(self, instance_id: str) -> dict[str, str]:
+        """Return what the instance should run with, as its group says now."""
+        with self.lifecycle.database.reading() as tx:
+            return as_texts(configurations.wanted(tx, instance_id))
 
     def _instance(self, instance_id: str) -> Instance:
         with self.lifecycle.database.reading() as tx:

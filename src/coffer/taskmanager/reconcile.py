@@ -5,7 +5,8 @@ import threading
 
 from coffer.catalogue.errors import CofferError
 from coffer.clouds.cloud import Cloud
-from coffer.store import instances
+from coffer.clouds.object_store import ObjectStore
+from coffer.store import backups, instances
 from coffer.store.database import Database
 from coffer.store.errors import StoreError
 
@@ -71,3 +72,26 @@ def _remove(cloud: Cloud, instance_id: str) -> None:
         cloud.delete(instance_id)
     except CofferError as error:
         LOG.warning("something is still left instance_id=%s reason=%s", instance_id, error)
+
+
+def reconcile_backups(database: Database, objects: ObjectStore) -> None:
+    """Remove what is left in the object store of deleted backups: of a guest, say, that was late to hear of it.
+
+    What belongs to no backup that the database has ever heard of is not touched either.
+    """
+    try:
+        found = objects.folders()
+    except CofferError as error:
+        LOG.warning("the storage of the backups is not looked through reason=%s", error)
+        return
+    with database.reading() as tx:
+        known = {folder: backups.get(tx, folder) for folder in found}
+    for folder, row in known.items():
+        if row is None:
+            LOG.error("the storage has a backup that the database does not know backup_id=%s", folder)
+        elif row.deleted_at is not None:
+            LOG.warning("removing what is left of a deleted backup backup_id=%s", folder)
+            try:
+                objects.delete(folder)
+            except CofferError as error:
+                LOG.warning("something is still left backup_id=%s reason=%s", folder, error)

@@ -12,9 +12,20 @@ def resumer(taskmanager: TaskmanagerClient) -> Callable[[Run], None]:
     """Return a function that casts the task of a resumable run anew, and raises DispatchFailed as the cast does."""
 
     def resume(run: Run) -> None:
-        assert run.operation == "instance_delete", f"{run.operation} is resumable but has no task here"
+        ctx, traits = context_of(run), json.loads(run.traits)
+        if run.operation == "backup_delete":
+            taskmanager.delete_backup(ctx, traits["backup_id"])
+            return
         assert run.instance_id is not None
-        taskmanager.delete_instance(context_of(run), run.instance_id)
+        match run.operation:
+            case "instance_delete":
+                taskmanager.delete_instance(ctx, run.instance_id)
+            case "instance_resize_instance":
+                taskmanager.resize_instance(ctx, run.instance_id, traits["new_flavor_id"])
+            case "instance_resize_volume":
+                taskmanager.resize_volume(ctx, run.instance_id, traits["new_size"])
+            case _:
+                raise AssertionError(f"{run.operation} is resumable but has no task here")
 
     return resume
 

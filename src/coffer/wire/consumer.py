@@ -63,7 +63,7 @@ class Consumer:
             except BrokerUnavailable as error:
                 if self._failures == 0:
                     LOG.warning("consumer lost the broker queue=%s reason=%s", self._queue, error)
-            except Exception:  # one of the five loops: what the handler could not store comes again
+            except Exception:  # one of the six loops: what the handler could not store comes again
                 LOG.exception("consumer could not hand over queue=%s", self._queue)
             finally:
                 self.is_connected = False

@@ -105,6 +105,10 @@ class TroveContext(oslo_context.RequestContext):
         """Return a copy that carries `ticket`; the thread's current context stays what it is."""
         return type(self).from_dict(self.to_dict(), notification=ticket, overwrite=False)
 
+    def for_project(self, project_id: str) -> Self:
+        """Return a copy of an administrator's context that acts for the project whose things he works on."""
+        return type(self).from_dict(self.to_dict(), project_id=project_id, overwrite=False)
+
     def redacted_copy(self, **fields: Any) -> Self:
         """Return a copy without secrets; oslo.messaging asks for it."""
         return type(self).from_dict(self.to_dict(), overwrite=False, **fields)

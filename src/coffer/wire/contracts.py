@@ -6,6 +6,7 @@ does not know, and a client gets `not_implemented` for methods that the server d
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from coffer.catalogue.errors import DispatchFailed, GuestUnreachable
 from coffer.wire.context import TroveContext
@@ -52,7 +53,11 @@ TASKMANAGER = Contract(
     service="taskmanager",
     topic="trove-taskmanager",
     version="1.0",
-    methods=frozenset({"create_instance", "restart_instance", "delete_instance"}),
+    methods=frozenset(
+        {"create_instance", "restart_instance", "delete_instance", "resize_instance", "resize_volume"}
+        | {"abandon_instance"}
+        | {"restore_instance", "create_backup", "delete_backup"}
+    ),
 )
 CONDUCTOR = Contract(
     service="conductor",
@@ -74,16 +79,27 @@ def guest_contract(instance_id: str) -> Contract:
         methods=frozenset(
             {
                 "prepare",
+                "restore",
+                "create_backup",
                 "create_database",
                 "delete_database",
                 "create_user",
                 "delete_user",
+                "update_attributes",
+                "change_password",
+                "grant_access",
+                "revoke_access",
                 "list_databases",
                 "list_users",
                 "get_user",
                 "list_access",
                 "enable_root",
+                "disable_root",
                 "is_root_enabled",
+                "check_configuration",
+                "apply_configuration",
+                "resize",
+                "resize_volume",
                 "restart",
                 "stop",
                 "status",
@@ -111,6 +127,35 @@ class TaskmanagerClient:
             users=[dict(each) for each in users],
         )
 
+    def restore_instance(
+        self,
+        ctx: TroveContext,
+        instance_id: str,
+        backup_id: str,
+        databases: Sequence[Database],
+        users: Sequence[User],
+    ) -> None:
+        """Make the server of an instance from a backup, then as `create_instance` does.
+
+        A method of its own: an argument that a taskmanager does not know it would skip, and make an empty server.
+        """
+        self._rpc.cast(
+            ctx,
+            "restore_instance",
+            instance_id=instance_id,
+            backup_id=backup_id,
+            databases=[dict(each) for each in databases],
+            users=[dict(each) for each in users],
+        )
+
+    def create_backup(self, ctx: TroveContext, backup_id: str) -> None:
+        """Have the guest of its instance make a backup."""
+        self._rpc.cast(ctx, "create_backup", backup_id=backup_id)
+
+    def delete_backup(self, ctx: TroveContext, backup_id: str) -> None:
+        """Remove a backup and those that build on it."""
+        self._rpc.cast(ctx, "delete_backup", backup_id=backup_id)
+
     def restart_instance(self, ctx: TroveContext, instance_id: str) -> None:
         """Restart the database server of an instance."""
         self._rpc.cast(ctx, "restart_instance", instance_id=instance_id)
@@ -118,6 +163,18 @@ class TaskmanagerClient:
     def delete_instance(self, ctx: TroveContext, instance_id: str) -> None:
         """Remove an instance and everything of it."""
         self._rpc.cast(ctx, "delete_instance", instance_id=instance_id)
+
+    def abandon_instance(self, ctx: TroveContext, instance_id: str) -> None:
+        """Remove what was made for an instance whose creation was given up; no run is about it."""
+        self._rpc.cast(ctx, "abandon_instance", instance_id=instance_id)
+
+    def resize_instance(self, ctx: TroveContext, instance_id: str, flavor_id: str) -> None:
+        """Give an instance another flavor."""
+        self._rpc.cast(ctx, "resize_instance", instance_id=instance_id, flavor_id=flavor_id)
+
+    def resize_volume(self, ctx: TroveContext, instance_id: str, volume_gib: int) -> None:
+        """Enlarge the volume of an instance."""
+        self._rpc.cast(ctx, "resize_volume", instance_id=instance_id, volume_gib=volume_gib)
 
 
 class ConductorClient:
@@ -130,9 +187,24 @@ class ConductorClient:
         """Send through `transport`."""
         self._rpc = CONDUCTOR.client(transport)
 
-    def heartbeat(self, ctx: TroveContext, instance_id: str, status: str, sent_at: str) -> None:
+    def heartbeat(
+        self,
+        ctx: TroveContext,
+        instance_id: str,
+        status: str,
+        sent_at: str,
+        *,
+        volume_used_bytes: int | None = None,
+    ) -> None:
         """Say that the guest lives and how its server is; `sent_at` is ISO 8601 with zone."""
-        self._rpc.cast(ctx, "heartbeat", instance_id=instance_id, status=status, sent_at=sent_at)
+        self._rpc.cast(
+            ctx,
+            "heartbeat",
+            instance_id=instance_id,
+            status=status,
+            sent_at=sent_at,
+            volume_used_bytes=volume_used_bytes,
+        )
 
     def notify_end(self, ctx: TroveContext, instance_id: str, traits: Mapping[str, JSON]) -> None:
         """Say that the run ended well."""
@@ -184,7 +256,14 @@ class GuestClient:
         except NotDeliveredError as error:
             raise DispatchFailed(service=self._contract.service) from error
 
-    def prepare(self, ctx: TroveContext, databases: Sequence[Database], users: Sequence[User]) -> None:
+    def prepare(
+        self,
+        ctx: TroveContext,
+        databases: Sequence[Database],
+        users: Sequence[User],
+        *,
+        configuration: Mapping[str, str] | None = None,
+    ) -> None:
         """Make the database server of a new instance; waits in the queue until the agent has started."""
         self.declare()
         self._rpc.cast(
@@ -192,7 +271,38 @@ class GuestClient:
             "prepare",
             databases=[dict(each) for each in databases],
             users=[dict(each) for each in users],
+            configuration=dict(configuration or {}),
         )
+
+    def restore(
+        self,
+        ctx: TroveContext,
+        backups: Sequence[Mapping[str, JSON]],
+        databases: Sequence[Database],
+        users: Sequence[User],
+        *,
+        configuration: Mapping[str, str] | None = None,
+    ) -> None:
+        """Make the database server of a new instance from backups; otherwise as `prepare`.
+
+        `backups` are `{"id", "archive", "checksum"}`, the full one first, then each that builds on the one before.
+        """
+        self.declare()
+        self._rpc.cast(
+            ctx,
+            "restore",
+            backups=[dict(each) for each in backups],
+            databases=[dict(each) for each in databases],
+            users=[dict(each) for each in users],
+            configuration=dict(configuration or {}),
+        )
+
+    def create_backup(self, ctx: TroveContext, backup: Mapping[str, JSON]) -> None:
+        """Copy the data into the object store; `backup` is `{"archive", "manifest", "parent_manifest"?}`, names.
+
+        The report says `size_bytes` and `checksum`.
+        """
+        self._rpc.cast(ctx, "create_backup", backup=dict(backup))
 
     def create_database(self, ctx: TroveContext, database: Database) -> None:
         """Create a database."""
@@ -209,6 +319,32 @@ class GuestClient:
     def delete_user(self, ctx: TroveContext, name: str, host: str | None = None) -> None:
         """Drop a user."""
         self._rpc.cast(ctx, "delete_user", name=name, host=host)
+
+    def update_attributes(
+        self, ctx: TroveContext, name: str, host: str | None, changes: Mapping[str, JSON]
+    ) -> None:
+        """Change a user; `changes` is `{"name"?, "password"?, "host"?}`."""
+        self._rpc.cast(ctx, "update_attributes", name=name, host=host, changes=dict(changes))
+
+    def change_password(self, ctx: TroveContext, user: User) -> None:
+        """Give a user a new password; `user` is `{"name", "password", "host"?}`."""
+        self._rpc.cast(ctx, "change_password", user=dict(user))
+
+    def grant_access(self, ctx: TroveContext, name: str, host: str | None, database: str) -> None:
+        """Let a user into a database and wait until it is done; idempotent.
+
+        Raises:
+            NotFound: if there is no such user or database.
+        """
+        self._call(ctx, "grant_access", name=name, host=host, database=database)
+
+    def revoke_access(self, ctx: TroveContext, name: str, host: str | None, database: str) -> None:
+        """Keep a user out of a database and wait until it is done.
+
+        Raises:
+            NotFound: if there is no such user or database, or if he was not let in before.
+        """
+        self._call(ctx, "revoke_access", name=name, host=host, database=database)
 
     def list_databases(self, ctx: TroveContext) -> list[dict[str, JSON]]:
         """Return `[{"name"}]`, without the engine's own."""
@@ -238,13 +374,54 @@ class GuestClient:
         """Enable the superuser and return `{"name", "password"}`; without `password` the guest makes one."""
         return _row(self._call(ctx, "enable_root", password=password))
 
+    def disable_root(self, ctx: TroveContext) -> None:
+        """Take the superuser away from the tenant; idempotent."""
+        self._call(ctx, "disable_root")
+
     def is_root_enabled(self, ctx: TroveContext) -> bool:
         """True once root was enabled on this instance."""
         return self._call(ctx, "is_root_enabled") is True
 
-    def restart(self, ctx: TroveContext) -> None:
-        """Restart the database server and wait until it serves again."""
-        self._call(ctx, "restart", timeout_s=self._restart_timeout_s)
+    def resize(self, ctx: TroveContext, ram_mib: int, *, asked_at: str, is_awaited: bool = True) -> None:
+        """Divide the memory of another flavor: the server restarts.
+
+        The guest does what was asked for last (`asked_at`, ISO 8601 with zone), in whatever order it hears of it.
+        Without `is_awaited` it is a cast, which waits for a guest that is away.
+        """
+        self._order(ctx, "resize", is_awaited=is_awaited, ram_mib=ram_mib, asked_at=asked_at)
+
+    def resize_volume(
+        self, ctx: TroveContext, volume_gib: int, *, asked_at: str, is_awaited: bool = True
+    ) -> None:
+        """Hold the server to another size of its volume; see `resize`."""
+        self._order(ctx, "resize_volume", is_awaited=is_awaited, volume_gib=volume_gib, asked_at=asked_at)
+
+    def check_configuration(self, ctx: TroveContext, parameters: Mapping[str, str]) -> None:
+        """Ask whether the server would start with these parameters.
+
+        Raises:
+            InvalidParameter: if it would not.
+        """
+        self._call(ctx, "check_configuration", timeout_s=2 * self._timeout_s, parameters=dict(parameters))
+
+    def apply_configuration(self, ctx: TroveContext, parameters: Mapping[str, str]) -> dict[str, JSON]:
+        """Give the server these parameters instead of those before; return `{"restart_required"}`.
+
+        Raises:
+            InvalidParameter: if it would not start with them; it keeps those before.
+        """
+        limit_s = 2 * self._timeout_s
+        until = (datetime.now(UTC) + timedelta(seconds=limit_s)).isoformat()
+        return _row(
+            self._call(
+                ctx, "apply_configuration", timeout_s=limit_s, parameters=dict(parameters), until=until
+            )
+        )
+
+    def restart(self, ctx: TroveContext, *, configuration: Mapping[str, str] | None = None) -> None:
+        """Restart the database server, with these parameters if they are given; wait until it serves again."""
+        sent: JSON = None if configuration is None else dict(configuration)
+        self._call(ctx, "restart", timeout_s=self._restart_timeout_s, configuration=sent)
 
     def stop(self, ctx: TroveContext) -> None:
         """Stop the database server."""
@@ -253,6 +430,14 @@ class GuestClient:
     def status(self, ctx: TroveContext) -> str:
         """Return the state of the database server, a `ServiceStatus`."""
         return str(self._call(ctx, "status"))
+
+    def _order(self, ctx: TroveContext, method: str, /, *, is_awaited: bool, **args: JSON) -> None:
+        if not is_awaited:
+            self._rpc.cast(ctx, method, **args)
+            return
+        # A guest that was away finds the order when it is back; it must not follow what was given up long ago.
+        until = datetime.now(UTC) + timedelta(seconds=self._restart_timeout_s)
+        self._call(ctx, method, timeout_s=self._restart_timeout_s, until=until.isoformat(), **args)
 
     def _call(
         self, ctx: TroveContext, method: str, /, *, timeout_s: float | None = None, **args: JSON

@@ -43,7 +43,7 @@ class Dispatcher:
         except CofferError as error:
             LOG.info("rpc refused topic=%s method=%s code=%s", self._topic, method, error.code)
             return {"error": error_to_json(error)}
-        except Exception as error:  # noqa: BLE001 - one of the five loops: it is logged here, once
+        except Exception as error:  # noqa: BLE001 - one of the six loops: it is logged here, once
             LOG.error(  # noqa: TRY400 - the traceback is in the text, without the arguments' secrets
                 "rpc failed topic=%s method=%s run_id=%s\n%s",
                 self._topic,

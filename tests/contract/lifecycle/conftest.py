@@ -1,7 +1,8 @@
-"""The databases on which the lifecycle's guarantees are tested."""
+"""The databases on which the lifecycle's guarantees are tested, and a taskmanager's lifecycle on them."""
 
 import pytest
 from tests.contract.lifecycle.ground import Ground
+from tests.support.audits import Ledger
 from tests.support.databases import (
     database,
     database_url,
@@ -23,6 +24,11 @@ __all__ = [
     "sqlite_template",
     "sqlite_url",
 ]
+
+
+@pytest.fixture
+def ledger(database: Database) -> Ledger:
+    return Ledger(database)
 
 
 @pytest.fixture

@@ -146,9 +146,12 @@ def test_the_client_understands_every_refusal(world: World, client: Any) -> None
         (exceptions.NotFound, lambda: client.instances.get("shop")),
         (exceptions.RequestEntityTooLarge, lambda: client.instances.create("x", 1, {"size": 10_000})),
         (exceptions.UnprocessableEntity, lambda: client.instances.delete(building.id)),
-        (exceptions.HttpNotImplemented, lambda: client.instances.resize_volume(unreachable.id, 3)),
-        (exceptions.HttpNotImplemented, client.backups.list),
-        (exceptions.HttpNotImplemented, lambda: client.users.change_passwords(unreachable.id, [])),
+        (exceptions.HttpNotImplemented, lambda: client.instances.log_list(unreachable.id)),
+        (exceptions.HttpNotImplemented, client.clusters.list),
+        (exceptions.BadRequest, lambda: client.users.change_passwords(unreachable.id, [])),
+        (exceptions.NotFound, lambda: client.users.grant(unreachable.id, "os_admin", ["x"])),
+        (exceptions.ServiceUnavailable, lambda: client.users.grant(unreachable.id, "ann", ["x"])),
+        (exceptions.Forbidden, client.mgmt_instances.list),
         (exceptions.ServiceUnavailable, lambda: client.databases.list(unreachable.id)),
     ]
     for expected, call in refusals:
@@ -156,3 +159,40 @@ def test_the_client_understands_every_refusal(world: World, client: Any) -> None
             call()
         assert refusal.value.request_id.startswith("req-")
         assert refusal.value.message.endswith(".")
+
+
+def test_the_client_works_with_configuration_groups(world: World, client: Any) -> None:
+    instance = world.has()
+    world.start_guest(instance.id)
+    made = client.configurations.create(
+        "fast",
+        '{"work_mem": "4MB"}',
+        description="for reports",
+        datastore="postgresql",
+        datastore_version="17",
+    )
+    assert made.values == {"work_mem": "4MB"}
+    assert made.datastore_version_id  # `openstack database configuration create` takes it away without asking
+
+    client.instances.update(instance.id, configuration=made.id)
+    assert client.instances.get(instance.id).configuration["name"] == "fast"
+    assert [each.name for each in client.configurations.instances(made.id)] == [instance.name]
+    client.configurations.edit(made.id, '{"jit": false}')
+    client.configurations.update(made.id, '{"work_mem": "5MB"}', name="faster")
+    assert [(each.name, each.datastore_version_number) for each in client.configurations.list()] == [
+        ("faster", "17")
+    ]
+    assert client.configurations.get(made.id).values == {"work_mem": "5MB"}
+    with pytest.raises(exceptions.BadRequest):
+        client.configurations.delete(made.id)
+    with pytest.raises(exceptions.UnprocessableEntity, match="wrk_mem"):
+        client.configurations.edit(made.id, '{"wrk_mem": 1}')
+    client.instances.update(instance.id, remove_configuration=True)
+    client.configurations.delete(made.id)
+
+    version = client.datastore_versions.get("postgresql", "17").id
+    by_id = client.configuration_parameters.parameters_by_version(version)
+    assert "work_mem" in {each.name for each in by_id}
+    one = client.configuration_parameters.get_parameter("postgresql", "17", "work_mem")
+    assert (one.type, one.min, one.restart_required) == ("integer", 64, False)
+    assert client.instances.configuration(instance.id).configuration["work_mem"]

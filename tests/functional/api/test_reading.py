@@ -72,10 +72,10 @@ def test_a_version_can_have_every_flavor_and_no_volume_type(world: World) -> Non
 def test_the_absolute_limits_come_first_and_are_what_is_enforced(world: World) -> None:
     assert world.call("GET", "/limits").body["limits"][0] == {
         "verb": "ABSOLUTE",
-        "max_instances": -1,
+        "max_instances": 10,
         "max_ram": -1,
-        "max_volumes": -1,
-        "max_backups": -1,
+        "max_volumes": 40,
+        "max_backups": 50,
     }
 
 

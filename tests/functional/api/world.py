@@ -84,14 +84,23 @@ class TaskmanagerDouble:
     def __init__(self) -> None:
         self.notes = Notes()
 
-    def create_instance(self, ctx: TroveContext, **args: Any) -> None:
-        self.notes.add("create_instance", ctx, args)
+    def __getattr__(self, method: str) -> Any:
+        if method not in TASKMANAGER.methods:
+            raise AttributeError(method)
 
-    def restart_instance(self, ctx: TroveContext, **args: Any) -> None:
-        self.notes.add("restart_instance", ctx, args)
+        def take(ctx: TroveContext, **args: Any) -> None:
+            self.notes.add(method, ctx, args)
 
-    def delete_instance(self, ctx: TroveContext, **args: Any) -> None:
-        self.notes.add("delete_instance", ctx, args)
+        return take
+
+    def restore_instance(self, ctx: TroveContext, **args: Any) -> None:
+        self.notes.add("restore_instance", ctx, args)
+
+    def create_backup(self, ctx: TroveContext, **args: Any) -> None:
+        self.notes.add("create_backup", ctx, args)
+
+    def delete_backup(self, ctx: TroveContext, **args: Any) -> None:
+        self.notes.add("delete_backup", ctx, args)
 
 
 @dataclass
@@ -120,40 +129,88 @@ class GuestDouble:
     def delete_user(self, ctx: TroveContext, **args: Any) -> None:
         self.notes.add("delete_user", ctx, args)
 
+    def update_attributes(self, ctx: TroveContext, **args: Any) -> None:
+        self.notes.add("update_attributes", ctx, args)
+
+    def change_password(self, ctx: TroveContext, **args: Any) -> None:
+        self.notes.add("change_password", ctx, args)
+
+    def grant_access(self, ctx: TroveContext, name: str, database: str, host: str | None = None) -> None:
+        assert ctx.notification is None, "what the API ends is no business of the guest"
+        self.answer("grant_access", None)
+        self._has(name, database)
+        self.users[name] = sorted({*self.users[name], database})
+
+    def revoke_access(self, ctx: TroveContext, name: str, database: str, host: str | None = None) -> None:
+        assert ctx.notification is None
+        self.answer("revoke_access", None)
+        self._has(name, database)
+        self.users[name].remove(database)
+
     def list_databases(self, _ctx: TroveContext) -> Any:
-        return self._answer("list_databases", _named(self.databases))
+        return self.answer("list_databases", _named(self.databases))
 
     def list_users(self, _ctx: TroveContext) -> Any:
-        return self._answer("list_users", [self._user(name) for name in self.users])
+        return self.answer("list_users", [self._user(name) for name in self.users])
 
     def get_user(self, _ctx: TroveContext, name: str, host: str | None = None) -> Any:
         if name not in self.users:
             raise NotFound(resource="User", id=name)
-        return self._answer("get_user", self._user(name))
+        return self.answer("get_user", self._user(name))
 
     def list_access(self, _ctx: TroveContext, name: str, host: str | None = None) -> Any:
         if name not in self.users:
             raise NotFound(resource="User", id=name)
-        return self._answer("list_access", _named(self.users[name]))
+        return self.answer("list_access", _named(self.users[name]))
 
     def enable_root(self, _ctx: TroveContext, password: str | None = None) -> Any:
         self.root_password = password or "made-by-the-guest"
-        return self._answer("enable_root", {"name": "postgres", "password": self.root_password})
+        return self.answer("enable_root", {"name": "postgres", "password": self.root_password})
+
+    def disable_root(self, _ctx: TroveContext) -> None:
+        self.answer("disable_root", None)
+        self.root_password = None
 
     def is_root_enabled(self, _ctx: TroveContext) -> Any:
-        return self._answer("is_root_enabled", self.root_password is not None)
+        return self.answer("is_root_enabled", self.root_password is not None)
+
+    def check_configuration(self, ctx: TroveContext, **args: Any) -> Any:
+        self.notes.add("check_configuration", ctx, args)
+        return self.answer("check_configuration", None)
+
+    def apply_configuration(self, ctx: TroveContext, **args: Any) -> Any:
+        assert ctx.notification is None, "what the API ends is no business of the guest"
+        self.notes.add("apply_configuration", ctx, args)
+        return self.answer("apply_configuration", {"restart_required": False})
+
+    def resize(self, _ctx: TroveContext, **args: Any) -> None: ...
+
+    def resize_volume(self, _ctx: TroveContext, **args: Any) -> None: ...
 
     def restart(self, _ctx: TroveContext) -> None: ...
 
-    def stop(self, _ctx: TroveContext) -> None: ...
+    def stop(self, ctx: TroveContext) -> None:
+        self.notes.add("stop", ctx, {})
 
     def status(self, _ctx: TroveContext) -> str:
         return "HEALTHY"
 
+    def __getattr__(self, method: str) -> Any:
+        """Note what the contract has and no test of the API needs an effect of."""
+        if method.startswith("_"):
+            raise AttributeError(method)
+        return lambda ctx, **args: self.notes.add(method, ctx, args)
+
+    def _has(self, name: str, database: str) -> None:
+        if name not in self.users:
+            raise NotFound(resource="User", id=name)
+        if database not in self.databases:
+            raise NotFound(resource="Database", id=database)
+
     def _user(self, name: str) -> dict[str, Any]:
         return {"name": name, "host": "%", "databases": _named(self.users[name])}
 
-    def _answer(self, method: str, truth: Any) -> Any:
+    def answer(self, method: str, truth: Any) -> Any:
         answer = self.answers.get(method, truth)
         if isinstance(answer, CofferError):
             raise answer
@@ -202,6 +259,7 @@ class World:
         cloud: object | None = None,
     ) -> None:
         self._cleanup = ExitStack()
+        self._answering: set[str] = set()
         self.database = Database(database_url)
         self._cleanup.callback(self.database.close)
         self.rpc = rpc_transport(
@@ -215,7 +273,7 @@ class World:
             database=self.database,
             lifecycle=self.lifecycle,
             taskmanager=TaskmanagerClient(self.rpc),
-            guest=lambda instance_id: GuestClient(self.rpc, instance_id, timeout_s=GUEST_TIMEOUT_S),
+            guest=self._guest,
             cloud=cloud or FlavorsOnly(),  # type: ignore[arg-type]  # the API asks only its flavors
             datastores=discover(),
             authenticator=authenticator or NoAuth(roles=roles),
@@ -237,6 +295,7 @@ class World:
     def start_guest(self, instance_id: str, guest: GuestDouble | None = None) -> GuestDouble:
         guest = guest or GuestDouble()
         self._started(guest_contract(instance_id).server(self.rpc, server=GUEST_SERVER, endpoint=guest))
+        self._answering.add(instance_id)
         return guest
 
     def call(
@@ -306,6 +365,11 @@ class World:
         with self.database.reading() as tx:
             return runs.open_runs(tx)
 
+    def _guest(self, instance_id: str) -> GuestClient:
+        """Return a client that is impatient only where nobody is there to answer."""
+        timeout_s = ANSWER_TIMEOUT_S if instance_id in self._answering else GUEST_TIMEOUT_S
+        return GuestClient(self.rpc, instance_id, timeout_s=timeout_s)
+
     def _started(self, server: RpcServer) -> None:
         server.start()
         self._cleanup.callback(server.stop)
@@ -316,5 +380,6 @@ def _named(names: Sequence[str]) -> list[dict[str, str]]:
 
 
 def _short(event: Notification) -> str:
-    item = event.payload.get("dbname") or event.payload.get("username") or ""
+    names = [event.payload.get(key) for key in ("dbname", "username", "database")]
+    item = " ".join(str(name) for name in names if name)
     return f"{event.event_type.removeprefix('dbaas.')} {item}".strip()

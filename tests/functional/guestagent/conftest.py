@@ -45,9 +45,20 @@ class RecordingConductor:
     def __init__(self) -> None:
         self.reports: list[Report] = []
         self.beats: list[tuple[str, str, str]] = []
+        self.used_bytes: list[int] = []
 
-    def heartbeat(self, ctx: TroveContext, *, instance_id: str, status: str, sent_at: str) -> None:
+    def heartbeat(
+        self,
+        ctx: TroveContext,
+        *,
+        instance_id: str,
+        status: str,
+        sent_at: str,
+        volume_used_bytes: int | None = None,
+    ) -> None:
         assert ctx.notification is None
+        if volume_used_bytes is not None:
+            self.used_bytes.append(volume_used_bytes)
         self.beats.append((instance_id, status, sent_at))
 
     def notify_end(self, ctx: TroveContext, *, instance_id: str, traits: Mapping[str, JSON]) -> None:

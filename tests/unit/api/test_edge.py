@@ -40,8 +40,9 @@ def context(*roles: str) -> TroveContext:
     return TroveContext(project_id="p", user_id="u", roles=list(roles), overwrite=False)
 
 
-READS = sorted({route.rule for route in ROUTES if route.method == "GET"})
-CHANGES = sorted({route.rule for route in ROUTES if route.method != "GET"})
+READS = sorted({route.rule for route in ROUTES if route.method == "GET" and route.needs is None})
+CHANGES = sorted({route.rule for route in ROUTES if route.method != "GET" and route.needs is None})
+ADMINISTRATION = sorted({route.rule for route in ROUTES if route.needs is not None})
 
 
 @pytest.mark.parametrize(
@@ -61,6 +62,14 @@ def test_readers_look_and_members_change(roles: tuple[str, ...], may_look: bool,
     assert {policy.allows(rule, context(*roles)) for rule in CHANGES} == {may_change}
 
 
+def test_what_needs_an_administrator_is_for_nobody_else() -> None:
+    policy = Policy(guards())
+
+    assert "quota:update" in ADMINISTRATION
+    assert {policy.allows(rule, context("member", "reader")) for rule in ADMINISTRATION} == {False}
+    assert {policy.allows(rule, context("admin")) for rule in ADMINISTRATION} == {True}
+
+
 def test_a_refusal_names_the_rule() -> None:
     with pytest.raises(Forbidden, match="instance:delete"):
         Policy(guards()).require("instance:delete", context())
@@ -75,7 +84,12 @@ def test_every_route_stands_once_and_has_a_rule_of_its_own() -> None:
 
 
 def test_every_built_operation_is_routed_where_the_client_sends_it() -> None:
-    routed = {route.operation: f"{route.method} {PROJECT}{route.path}" for route in ROUTES if route.operation}
+    routed = {
+        operation: f"{route.method} {PROJECT}{route.path}"
+        for route in ROUTES
+        for operation in (route.operation, *route.also)
+        if operation
+    }
 
     assert routed == {operation.name: operation.rest for operation in OPERATIONS.values() if operation.built}
 

@@ -23,11 +23,25 @@ def test_what_the_api_serves_today() -> None:
     assert {name for name, operation in OPERATIONS.items() if operation.built} == {
         "instance_create",
         "instance_restart",
+        "instance_resize_volume",
+        "instance_resize_instance",
         "instance_delete",
         "database_create",
         "database_delete",
         "user_create",
         "user_delete",
+        "user_update_attributes",
+        "user_grant",
+        "user_revoke",
+        "user_change_password",
+        "instance_attach_configuration",
+        "instance_detach_configuration",
+        "configuration_create",
+        "configuration_delete",
+        "configuration_update",
+        "configuration_edit",
+        "backup_create",
+        "backup_delete",
     }
 
 
@@ -87,8 +101,11 @@ def test_whatever_state_a_failure_leaves_can_be_deleted() -> None:
     assert USABLE | {InstanceState.ERROR} == delete.allowed
 
 
-def test_only_a_deletion_is_dispatched_again_for_it_is_idempotent_and_carries_no_secret() -> None:
-    assert [name for name, each in OPERATIONS.items() if each.resumable] == ["instance_delete"]
+def test_only_what_is_idempotent_and_carries_no_secret_is_dispatched_again() -> None:
+    resumable = {name for name, each in OPERATIONS.items() if each.resumable}
+
+    assert {"instance_delete", "instance_resize_instance", "instance_resize_volume"} <= resumable
+    assert not {"instance_create", "user_create", "user_change_password"} & resumable
 
 
 def test_synchronous_operations_are_ended_by_the_api() -> None:

@@ -58,8 +58,9 @@ def test_only_passwords_open_the_door_and_the_administrator_comes_from_this_mach
         rules = [line.split() for line in pg_hba_conf(address).splitlines() if line.startswith("host")]
         assert {rule[-1] for rule in rules} == {"scram-sha-256", "reject"}
         assert rules[0][2:] == ["os_admin", "samehost", "scram-sha-256"]
-        assert rules[1][2:] == ["os_admin", "all", "reject"]
-        assert rules[2][3] == peers
+        assert rules[1][1:] == ["replication", "os_admin", "samehost", "scram-sha-256"]
+        assert rules[2][2:] == ["os_admin", "all", "reject"]
+        assert rules[3][3] == peers
 
 
 def test_what_no_tenant_may_change_is_pinned() -> None:

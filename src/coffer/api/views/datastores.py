@@ -21,6 +21,23 @@ def version_view(datastore: Datastore, version: DatastoreVersion, here: Here) ->
     return {**_short(datastore, version, here), "datastore": datastore.id}
 
 
+def managed_version_view(datastore: Datastore, version: DatastoreVersion) -> dict[str, JSON]:
+    """Return a version as administrators see it; there are no images or packages, engines are installed."""
+    return {
+        "id": version.id,
+        "name": version.name,
+        "version": version.number,
+        "datastore_id": datastore.id,
+        "datastore_name": datastore.name,
+        "datastore_manager": datastore.name,
+        "active": True,
+        "default": version == datastore.default_version,
+        "image": None,
+        "image_tags": [],
+        "packages": [],
+    }
+
+
 def _short(datastore: Datastore, version: DatastoreVersion, here: Here) -> dict[str, JSON]:
     return {
         "id": version.id,

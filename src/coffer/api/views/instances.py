@@ -50,7 +50,7 @@ def summary(instance: Instance, version_number: str | None, viewer: Viewer) -> d
         **_whereabouts(instance),
     }
     if instance.volume_gib is not None:
-        body["volume"] = {"size": instance.volume_gib}
+        body["volume"] = _volume(instance, instance.volume_gib)
     if instance.replica_of is not None:
         source = instance.replica_of
         body["replica_of"] = {"id": source, "links": here.links(f"instances/{source}")}
@@ -59,9 +59,15 @@ def summary(instance: Instance, version_number: str | None, viewer: Viewer) -> d
     return body
 
 
-def detail(instance: Instance, version_number: str | None, viewer: Viewer) -> dict[str, JSON]:
-    """Return an instance as it is shown alone."""
+def detail(
+    instance: Instance, version_number: str | None, viewer: Viewer, *, group_name: str | None = None
+) -> dict[str, JSON]:
+    """Return an instance as it is shown alone; `group_name` is its configuration group's."""
     body = summary(instance, version_number, viewer)
+    if instance.configuration_id is not None:
+        group_id = instance.configuration_id
+        links = viewer.here.links(f"configurations/{group_id}")
+        body["configuration"] = {"id": group_id, "name": group_name, "links": links}
     if instance.service_seen_at is not None:
         body["service_status_updated"] = moment(instance.service_seen_at)
     fault = _fault(instance)
@@ -75,6 +81,14 @@ def detail(instance: Instance, version_number: str | None, viewer: Viewer) -> di
             "encrypted_rpc_messaging": False,
         }
     return body
+
+
+def _volume(instance: Instance, size_gib: int) -> JSON:
+    """Return the volume; what is used of it (GiB) as soon as the guest has said so."""
+    if instance.volume_used_bytes is None:
+        return {"size": size_gib}
+    used_gib = instance.volume_used_bytes / 2**30
+    return {"size": size_gib, "used": round(used_gib, 2), "used_percent": round(100 * used_gib / size_gib, 1)}
 
 
 def _datastore(instance: Instance, version_number: str | None) -> JSON:

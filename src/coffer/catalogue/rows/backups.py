@@ -24,6 +24,7 @@ CREATE = Operation(
     extension=(text("backup_id", "Backup that is being made.", required=False),),
     # No state of its own for the ending, good or bad: the instance is again what it was before.
     move=Move(allowed=USABLE, during=InstanceState.BACKUP),
+    built=True,
 )
 
 DELETE = Operation(
@@ -35,6 +36,8 @@ DELETE = Operation(
     deadline_s=3600,
     subject="backup",
     start=(text("backup_id", "Backup to delete."),),
+    resumable=True,
+    built=True,
 )
 
 ROWS = (CREATE, DELETE)

@@ -22,6 +22,7 @@ CREATE = Operation(
     ),
     end=(text("configuration_id", "Configuration group that was created."),),
     extension=(text("configuration_id", "Configuration group that is being created.", required=False),),
+    built=True,
 )
 
 DELETE = Operation(
@@ -33,6 +34,7 @@ DELETE = Operation(
     deadline_s=_DEADLINE_S,
     subject="configuration",
     start=(text("configuration_id", "Configuration group to delete."),),
+    built=True,
 )
 
 UPDATE = Operation(
@@ -48,6 +50,7 @@ UPDATE = Operation(
         text("name", "New name of the group.", required=False),
         text("description", "New description of the group.", required=False),
     ),
+    built=True,
 )
 
 EDIT = Operation(
@@ -59,6 +62,7 @@ EDIT = Operation(
     deadline_s=_DEADLINE_S,
     subject="configuration",
     start=(text("configuration_id", "Configuration group to edit."),),
+    built=True,
 )
 
 ROWS = (CREATE, DELETE, UPDATE, EDIT)

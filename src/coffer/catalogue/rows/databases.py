@@ -2,7 +2,7 @@
 
 from coffer.catalogue.operation import Operation, ServerType
 from coffer.catalogue.shared_traits import text
-from coffer.catalogue.states import USABLE, Move
+from coffer.catalogue.states import SERVING, Move
 
 _COLLECTION = "/v1.0/{project_id}/instances/{instance_id}/databases"
 
@@ -18,7 +18,7 @@ CREATE = Operation(
         text("instance_id", "Instance to create the database in."),
         text("dbname", "Database to create."),
     ),
-    move=Move(allowed=USABLE),
+    move=Move(allowed=SERVING),
     item_trait="dbname",
     built=True,
 )
@@ -35,7 +35,7 @@ DELETE = Operation(
         text("instance_id", "Instance to delete the database from."),
         text("dbname", "Database to delete."),
     ),
-    move=Move(allowed=USABLE),
+    move=Move(allowed=SERVING),
     built=True,
 )
 

@@ -78,7 +78,10 @@ RESIZE_VOLUME = Operation(
         text("instance_id", "Instance whose volume to enlarge."),
         number("new_size", "Size that the volume is to have.", unit="GiB"),
     ),
-    move=Move(allowed=USABLE, during=InstanceState.RESIZE, end=InstanceState.ACTIVE),
+    # Afterwards as before: the server does not restart, so a restart that was required still is.
+    move=Move(allowed=USABLE, during=InstanceState.RESIZE),
+    resumable=True,
+    built=True,
 )
 
 RESIZE_INSTANCE = Operation(
@@ -95,6 +98,8 @@ RESIZE_INSTANCE = Operation(
         text("new_flavor_id", "Flavor that the instance is to have."),
     ),
     move=Move(allowed=USABLE, during=InstanceState.RESIZE, end=InstanceState.ACTIVE),
+    resumable=True,
+    built=True,
 )
 
 PROMOTE = Operation(
@@ -174,7 +179,8 @@ ATTACH_CONFIGURATION = Operation(
         text("configuration_id", "Configuration group to attach."),
     ),
     # The state after it depends on the parameters: RESTART_REQUIRED where one of them is not dynamic.
-    move=Move(allowed=frozenset({InstanceState.ACTIVE})),
+    move=Move(allowed=USABLE),
+    built=True,
 )
 
 DETACH_CONFIGURATION = Operation(
@@ -187,7 +193,8 @@ DETACH_CONFIGURATION = Operation(
     deadline_s=600,
     subject="instance",
     start=(text("instance_id", "Instance to detach the configuration group from."),),
-    move=Move(allowed=frozenset({InstanceState.ACTIVE})),
+    move=Move(allowed=USABLE),
+    built=True,
 )
 
 ROWS = (

@@ -5,7 +5,7 @@ Passwords take part in some of these calls and in none of their events.
 
 from coffer.catalogue.operation import Operation, ServerType
 from coffer.catalogue.shared_traits import text
-from coffer.catalogue.states import USABLE, Move
+from coffer.catalogue.states import SERVING, Move
 
 _COLLECTION = "/v1.0/{project_id}/instances/{instance_id}/users"
 _ONE = f"{_COLLECTION}/{{user}}"
@@ -23,7 +23,7 @@ CREATE = Operation(
         text("instance_id", "Instance to create the user in."),
         text("username", "User to create."),
     ),
-    move=Move(allowed=USABLE),
+    move=Move(allowed=SERVING),
     item_trait="username",
     built=True,
 )
@@ -40,7 +40,7 @@ DELETE = Operation(
         text("instance_id", "Instance to delete the user from."),
         text("username", "User to delete."),
     ),
-    move=Move(allowed=USABLE),
+    move=Move(allowed=SERVING),
     built=True,
 )
 
@@ -56,7 +56,8 @@ UPDATE_ATTRIBUTES = Operation(
         text("instance_id", "Instance that the user belongs to."),
         text("username", "User to change, by the name before the change."),
     ),
-    move=Move(allowed=USABLE),
+    move=Move(allowed=SERVING),
+    built=True,
 )
 
 GRANT = Operation(
@@ -72,8 +73,9 @@ GRANT = Operation(
         text("username", "User to let in."),
         text("database", "Database to let the user into."),
     ),
-    move=Move(allowed=USABLE),
+    move=Move(allowed=SERVING),
     item_trait="database",
+    built=True,
 )
 
 REVOKE = Operation(
@@ -89,7 +91,8 @@ REVOKE = Operation(
         text("username", "User to keep out."),
         text("database", "Database to keep the user out of."),
     ),
-    move=Move(allowed=USABLE),
+    move=Move(allowed=SERVING),
+    built=True,
 )
 
 CHANGE_PASSWORD = Operation(
@@ -104,8 +107,9 @@ CHANGE_PASSWORD = Operation(
         text("instance_id", "Instance that the user belongs to."),
         text("username", "User whose password changes."),
     ),
-    move=Move(allowed=USABLE),
+    move=Move(allowed=SERVING),
     item_trait="username",
+    built=True,
 )
 
 ROWS = (CREATE, DELETE, UPDATE_ATTRIBUTES, GRANT, REVOKE, CHANGE_PASSWORD)

@@ -9,9 +9,10 @@ import logging
 import os
 import shutil
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from coffer.catalogue.errors import CloudFailed
@@ -87,6 +88,20 @@ class LocalCloud:
         )
         return _server(config)
 
+    def resize(self, instance_id: str, flavor: Flavor) -> None:
+        """See `Cloud`: the guest divides the memory; the machine's own is not rationed."""
+        self._change(instance_id, lambda config: replace(config, ram_mib=flavor.ram_mib))
+
+    def resize_volume(self, instance_id: str, volume_gib: int) -> None:
+        """See `Cloud`: the guest holds the server to it; see docs/local-cloud.md."""
+
+        def resized(config: GuestConfig) -> GuestConfig:
+            if volume_gib > (config.volume_gib or 0):
+                self._require_space()
+            return replace(config, volume_gib=volume_gib)
+
+        self._change(instance_id, resized)
+
     def delete(self, instance_id: str) -> None:
         """See `Cloud`."""
         with told(instance_id, self.layout.guest_dir(instance_id)):
@@ -137,9 +152,7 @@ class LocalCloud:
 
     def _establish(self, spec: ServerSpec, guest_dir: Path) -> GuestConfig:
         """Give the instance its user id, port and directory; `guest.json` comes last and says: complete."""
-        instances = self.layout.instances
-        if shutil.disk_usage(instances).free < self._settings.min_free_gib * GIB:
-            raise OSError(errno.ENOSPC, "free space is below the reserve", str(instances))
+        self._require_space()
         if os.path.lexists(guest_dir):
             self._remove(spec.instance_id)  # what an attempt left that was killed half-way
         with self.layout.allocating(self._settings.lock_timeout_s):
@@ -151,6 +164,28 @@ class LocalCloud:
                     os.chown(path, config.uid, config.gid)
             config.save(guest_dir)
         return config
+
+    def _change(self, instance_id: str, change: Callable[[GuestConfig], GuestConfig]) -> None:
+        """Write what an agent is told anew, for the agents to come; the one that runs is told by the caller."""
+        guest_dir = self.layout.guest_dir(instance_id)
+        with told(instance_id, guest_dir):
+            self.layout.make(traversable=self._separate_users)
+            with self._changing(instance_id):
+                config = _existing(guest_dir)
+                if config is None:
+                    LOG.error("no place on this machine instance_id=%s path=%s", instance_id, guest_dir)
+                    raise CloudFailed(reason="The machine has no place for the instance any more.")
+                change(config).save(guest_dir)
+
+    def _require_space(self) -> None:
+        """Refuse what needs space when little is left of it.
+
+        Raises:
+            OSError: too little.
+        """
+        instances = self.layout.instances
+        if shutil.disk_usage(instances).free < self._settings.min_free_gib * GIB:
+            raise OSError(errno.ENOSPC, "free space is below the reserve", str(instances))
 
     def _allocate(self, spec: ServerSpec) -> GuestConfig:
         uids, ports = self._taken()

@@ -1,13 +1,15 @@
 """PostgreSQL's driver: what the guest agent asks for, done by the files beside this one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from coffer.catalogue.errors import DatabaseExists, GuestFailed, UserExists
 from coffer.catalogue.states import ServiceStatus
-from coffer.datastores.driver import Credentials, DatabaseSpec, Place, UserRow, UserSpec
+from coffer.datastores.driver import Archive, Credentials, DatabaseSpec, Place, UserChanges, UserRow, UserSpec
+from coffer.datastores.postgresql import access as access_sql
+from coffer.datastores.postgresql import configuration, root
 from coffer.datastores.postgresql import databases as databases_sql
-from coffer.datastores.postgresql import root
 from coffer.datastores.postgresql import users as users_sql
+from coffer.datastores.postgresql.backup import back_up
 from coffer.datastores.postgresql.server import Patience, Server
 
 
@@ -37,6 +39,20 @@ class PostgresqlDriver:
         except OSError as error:
             raise GuestFailed(reason="The instance's directory cannot be written.") from error
 
+    def restore(self, archives: Sequence[Archive], *, is_given_up: Callable[[], bool]) -> None:
+        """Make the data directory from backups."""
+        self._server.restore(archives, is_given_up=is_given_up)
+
+    def back_up(
+        self,
+        sink: Callable[[bytes], object],
+        *,
+        parent_manifest: bytes | None,
+        is_given_up: Callable[[], bool],
+    ) -> bytes:
+        """Write a base backup into `sink`."""
+        return back_up(self._server, sink, parent_manifest=parent_manifest, is_given_up=is_given_up)
+
     def start(self) -> None:
         """Start the server or adopt it."""
         self._server.start()
@@ -52,6 +68,26 @@ class PostgresqlDriver:
     def status(self) -> ServiceStatus:
         """Say how the server is."""
         return self._server.status()
+
+    def resize(self, ram_mib: int) -> None:
+        """Restart the server with another memory."""
+        self._server.resize(ram_mib)
+
+    def resize_volume(self, volume_gib: int) -> None:
+        """Reckon with another size of the volume."""
+        self._server.resize_volume(volume_gib)
+
+    def keep_to_volume(self) -> int | None:
+        """Measure the volume, and make the server read-only or writable."""
+        return self._server.keep_to_volume()
+
+    def check_configuration(self, parameters: Mapping[str, str]) -> None:
+        """Refuse parameters with which the server would not start."""
+        configuration.check(self._server, parameters)
+
+    def apply_configuration(self, parameters: Mapping[str, str], *, is_restarting: bool = False) -> bool:
+        """Let the server run with these parameters."""
+        return configuration.apply(self._server, parameters, is_restarting=is_restarting)
 
     def tend(self) -> None:
         """Keep the log within bounds."""
@@ -77,6 +113,18 @@ class PostgresqlDriver:
         """Delete a user."""
         users_sql.delete(self._server, name, host)
 
+    def update_user(self, name: str, host: str, changes: UserChanges) -> None:
+        """Change a user."""
+        users_sql.update(self._server, name, host, changes)
+
+    def grant_access(self, name: str, host: str, database: str) -> None:
+        """Let a user work in a database."""
+        access_sql.let_in(self._server, name, host, database)
+
+    def revoke_access(self, name: str, host: str, database: str) -> None:
+        """Keep a user out of a database."""
+        access_sql.keep_out(self._server, name, host, database)
+
     def list_users(self) -> list[UserRow]:
         """Return the tenant's users."""
         return users_sql.rows(self._server)
@@ -92,6 +140,10 @@ class PostgresqlDriver:
     def enable_root(self, password: str | None) -> Credentials:
         """Give the tenant the superuser `postgres`."""
         return root.enable(self._server, password)
+
+    def disable_root(self) -> None:
+        """Take the superuser `postgres` away."""
+        root.disable(self._server)
 
     def is_root_enabled(self) -> bool:
         """Return whether the superuser `postgres` can log in."""

@@ -34,6 +34,11 @@ class Layout:
         return self.place.directory / "data.new"
 
     @property
+    def restore_dir(self) -> Path:
+        """Where backups are unpacked and put together."""
+        return self.place.directory / "restore"
+
+    @property
     def log_dir(self) -> Path:
         """The server's log (0700, the instance's)."""
         return self.place.directory / "log"

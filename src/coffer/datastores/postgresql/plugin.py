@@ -3,7 +3,9 @@
 from typing import Final
 
 from coffer.datastores.datastore import datastore
+from coffer.datastores.postgresql.offering import parameters_of
 from coffer.datastores.postgresql.rules import RULES
+from coffer.datastores.postgresql.settings import server_settings
 
 DATASTORE: Final = datastore(
     "postgresql",
@@ -12,4 +14,6 @@ DATASTORE: Final = datastore(
     rules=RULES,
     driver="coffer.datastores.postgresql.driver:PostgresqlDriver",
     finder="coffer.datastores.postgresql.locator:installed_versions",
+    parameters=parameters_of,
+    defaults=server_settings,
 )

@@ -103,6 +103,13 @@ def send(pid: int, signal_number: signal.Signals, layout: Layout) -> None:
             os.close(handle)
 
 
+def reload(layout: Layout) -> None:
+    """Have the server, if it runs, read its configuration files again."""
+    found = find(layout)
+    if found is not None:
+        send(found.pid, signal.SIGHUP, layout)
+
+
 def wait_for(condition: Callable[[], bool], timeout_s: float) -> bool:
     """Wait until a condition holds; returns whether it did in time."""
     deadline = time.monotonic() + timeout_s

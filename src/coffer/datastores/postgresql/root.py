@@ -9,7 +9,7 @@ from coffer.catalogue.errors import BadRequest
 from coffer.datastores.driver import Credentials
 from coffer.datastores.postgresql.rules import ROOT, password_problem
 from coffer.datastores.postgresql.server import Server
-from coffer.datastores.postgresql.session import run, verifier
+from coffer.datastores.postgresql.session import end_sessions, run, verifier
 
 
 def enable(server: Server, password: str | None) -> Credentials:
@@ -28,6 +28,20 @@ def enable(server: Server, password: str | None) -> Credentials:
         stored = verifier(session, ROOT, chosen)
         run(session, "alter role {} superuser login password {stored}", ROOT, stored=stored)
     return Credentials(name=ROOT, password=chosen)
+
+
+def disable(server: Server) -> None:
+    """Let nobody log in as superuser any more, and end the sessions of whoever has; idempotent.
+
+    The role stays, for what the tenant made with it is his. Superusers that he has made himself stay too.
+
+    Raises:
+        GuestFailed.
+    """
+    with server.session() as session:
+        with suppress(errors.UndefinedObject):
+            run(session, "alter role {} nosuperuser nologin password null", ROOT)
+        end_sessions(session, ROOT)
 
 
 def is_enabled(server: Server) -> bool:

@@ -21,6 +21,7 @@ NAME_LIMIT_BYTES: Final = 63
 PASSWORD_LIMIT_BYTES: Final = 512
 
 _RESERVED: Final = frozenset({ADMIN, ROOT, "os_replicator", "public", "none"})
+_FIRST_WITH_INCREMENTAL: Final = 17
 _ENCODINGS: Final = frozenset({"utf8", "utf-8", "unicode"})
 COLLATIONS: Final = frozenset({"C", "POSIX", "C.UTF-8"})
 """The locales that every machine has; what others a host has installed is not the tenant's to guess."""
@@ -55,6 +56,11 @@ def _reserved(name: str, words: frozenset[str] | set[str]) -> str | None:
     return "is reserved" if name in words or name.startswith("pg_") else None
 
 
+def incremental_backup_problem(version: str) -> str | None:
+    """Return what is wrong with incremental backups of a version, or None."""
+    return None if int(version) >= _FIRST_WITH_INCREMENTAL else f"need PostgreSQL {_FIRST_WITH_INCREMENTAL}"
+
+
 RULES: Final = Rules(
     database_name=database_name_problem,
     user_name=user_name_problem,
@@ -62,4 +68,5 @@ RULES: Final = Rules(
     character_set=character_set_problem,
     collate=collate_problem,
     has_user_hosts=False,
+    incremental_backup=incremental_backup_problem,
 )

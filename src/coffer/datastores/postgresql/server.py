@@ -3,7 +3,7 @@
 import logging
 import secrets
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
@@ -12,13 +12,15 @@ import psycopg
 
 from coffer.catalogue.errors import GuestFailed
 from coffer.catalogue.states import ServiceStatus
-from coffer.datastores.driver import Place
+from coffer.datastores.driver import Archive, Place
 from coffer.datastores.postgresql import process
 from coffer.datastores.postgresql.archive import reachable
 from coffer.datastores.postgresql.cluster import initialise
 from coffer.datastores.postgresql.layout import Layout, write_whole
 from coffer.datastores.postgresql.locator import Engine, locate
+from coffer.datastores.postgresql.programs import IsGivenUp
 from coffer.datastores.postgresql.reasons import readable, reason_from
+from coffer.datastores.postgresql.restore import Restoration
 from coffer.datastores.postgresql.rules import MAINTENANCE_DATABASE
 from coffer.datastores.postgresql.session import Session, explained, open_session
 from coffer.datastores.postgresql.settings import (
@@ -27,6 +29,7 @@ from coffer.datastores.postgresql.settings import (
     postgresql_conf,
     server_settings,
 )
+from coffer.datastores.postgresql.volume import Volume
 
 LOG = logging.getLogger(__name__)
 
@@ -50,6 +53,7 @@ class Server:
     def __init__(self, place: Place, patience: Patience | None = None) -> None:
         self.place = place
         self.layout = Layout(place)
+        self._volume = Volume(self.layout)
         self._patience = patience or Patience()
         self._is_moving = False
         """Somebody starts or restarts it right now: being down is no crash."""
@@ -62,13 +66,26 @@ class Server:
         """
         if self.layout.initialised():
             return
-        engine = self._engine()
-        with self._disk_explained():
-            # The password is on disk before the server that wants it exists: a crash between loses nothing.
-            write_whole(self.layout.admin_file, secrets.token_urlsafe(32))
-            self.layout.make_own(self.layout.log_dir)
-        initialise(self.layout, engine, self._admin_password())
+        engine = self.engine()
+        self._make_admin_password()
+        initialise(self.layout, engine, self.admin_password())
         LOG.info("data directory made instance_id=%s release=%s", self.place.instance_id, engine.release)
+
+    def restore(self, archives: Sequence[Archive], *, is_given_up: IsGivenUp) -> None:
+        """Make the data directory from backups, unless there is one.
+
+        Raises:
+            BackupDamaged: they do not add up.
+            GuestFailed: no engine, no space, no permission.
+        """
+        if self.layout.initialised():
+            return
+        engine = self.engine()
+        self._make_admin_password()
+        with self._disk_explained():
+            self._write_configuration()
+        restoration = Restoration(self.layout, engine, is_given_up)
+        restoration.run(archives, password=self.admin_password(), options=self._options())
 
     def start(self) -> None:
         """Start the server, or adopt the one that runs; return when it takes connections.
@@ -107,6 +124,49 @@ class Server:
         finally:
             self._is_moving = False
 
+    def resize(self, ram_mib: int) -> None:
+        """Restart the server with the memory of another flavor; what does not come up gets its old memory back.
+
+        Raises:
+            GuestFailed: it did not come up with the new memory; it runs with the old one, if it can.
+        """
+        before = self.place
+        self.place = replace(before, ram_mib=ram_mib)
+        if self._is_as_configured():
+            return
+        try:
+            self.restart()
+        except GuestFailed as error:
+            LOG.warning("resize taken back instance_id=%s reason=%s", before.instance_id, error)
+            self.place = before
+            self.restart()
+            raise
+
+    def resize_volume(self, volume_gib: int) -> None:
+        """Let the server reckon with another size of its volume.
+
+        Raises:
+            GuestFailed: its configuration could not be written.
+        """
+        self.place = replace(self.place, volume_gib=volume_gib)
+        if self.layout.conf_dir.is_dir():
+            with self._disk_explained():
+                self._write_configuration()
+            process.reload(self.layout)
+        self.keep_to_volume()
+
+    def keep_to_volume(self) -> int | None:
+        """Measure what is on the volume, make the server read-only or writable; return the bytes, if known.
+
+        Raises:
+            GuestFailed: its configuration could not be written.
+        """
+        used_bytes = self._volume.used_bytes()
+        if used_bytes is not None:
+            with self._disk_explained():
+                self._volume.keep(used_bytes, self.place.volume_gib)
+        return used_bytes
+
     def status(self) -> ServiceStatus:
         """Ask the server how it is; never raises for what is wrong with it."""
         if not self.layout.initialised():
@@ -129,7 +189,7 @@ class Server:
             GuestFailed: the server does not run, does not answer, or refused a statement.
         """
         try:
-            session = open_session(self.place, self._admin_password(), database)
+            session = open_session(self.place, self.admin_password(), database)
         except psycopg.Error as error:
             if process.find(self.layout) is None:
                 raise GuestFailed(reason=NOT_RUNNING) from None
@@ -143,7 +203,7 @@ class Server:
         log_size = self.layout.size_of(self.layout.log_file)
         if process.find(self.layout) is None:
             self._clear_remains()
-            engine = self._engine()
+            engine = self.engine()
             with self._disk_explained():
                 self._write_configuration()
                 child = process.spawn(self.layout, self._command(engine))
@@ -206,35 +266,66 @@ class Server:
 
     def _answers(self) -> bool:
         try:
-            with open_session(self.place, self._admin_password(), MAINTENANCE_DATABASE) as session:
+            with open_session(self.place, self.admin_password(), MAINTENANCE_DATABASE) as session:
                 session.execute("select 1")
         except (psycopg.Error, GuestFailed):
             return False
         return True
 
-    def _engine(self) -> Engine:
+    def engine(self) -> Engine:
+        """Return the installation that the server runs from.
+
+        Raises:
+            GuestFailed: it is not on this machine.
+        """
         engine = locate(self.place.version, self.place.engines)
         if self.place.uid is None:
             return engine
         return replace(engine, bin_dir=reachable(engine.bin_dir, self.place.engines.engines_dir))
 
+    def _is_as_configured(self) -> bool:
+        """Return whether the server runs, and was started with what it would be started with now."""
+        try:
+            written = (self.layout.conf_dir / "postgresql.conf").read_text(encoding="utf-8")
+        except OSError:
+            return False
+        return written == self._configuration() and self.status() is ServiceStatus.HEALTHY
+
+    def _configuration(self) -> str:
+        place = self.place
+        return postgresql_conf(
+            server_settings(version=place.version, ram_mib=place.ram_mib, volume_gib=place.volume_gib)
+        )
+
     def _write_configuration(self) -> None:
         place, layout = self.place, self.layout
-        settings = server_settings(version=place.version, ram_mib=place.ram_mib, volume_gib=place.volume_gib)
         layout.make_own(layout.log_dir)
         layout.make_conf()
-        layout.write_conf("postgresql.conf", postgresql_conf(settings))
+        layout.write_conf("postgresql.conf", self._configuration())
         layout.write_conf("pg_hba.conf", pg_hba_conf(place.address))
         layout.write_conf("pg_ident.conf", "")
 
     def _command(self, engine: Engine) -> list[str]:
+        return [engine.tool("postgres"), "-D", str(self.layout.data_dir), *self._options()]
+
+    def _options(self) -> list[str]:
         pinned = pinned_settings(
             conf_dir=self.layout.conf_dir, address=self.place.address, port=self.place.port
         )
-        options = [word for name, value in pinned.items() for word in ("-c", f"{name}={value}")]
-        return [engine.tool("postgres"), "-D", str(self.layout.data_dir), *options]
+        return [word for name, value in pinned.items() for word in ("-c", f"{name}={value}")]
 
-    def _admin_password(self) -> str:
+    def _make_admin_password(self) -> None:
+        with self._disk_explained():
+            # The password is on disk before the server that wants it exists: a crash between loses nothing.
+            write_whole(self.layout.admin_file, secrets.token_urlsafe(32))
+            self.layout.make_own(self.layout.log_dir)
+
+    def admin_password(self) -> str:
+        """Return the password of the administrator.
+
+        Raises:
+            GuestFailed: it is lost.
+        """
         try:
             return self.layout.admin_file.read_text(encoding="utf-8")
         except (OSError, UnicodeError) as error:

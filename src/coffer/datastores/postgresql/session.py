@@ -19,7 +19,7 @@ from coffer.datastores.postgresql.rules import ADMIN
 Session = psycopg.Connection[tuple[Any, ...]]
 
 _CONNECT_TIMEOUT_S: Final = 5
-_FIRST_WITH_EVENT_TRIGGERS_SWITCH: Final = 17
+_FIRST_WITH_NEWER_SWITCHES: Final = 17
 _OPTIONS: Final = {
     # A tenant's objects must not be taken for the server's own by a session of the administrator.
     "search_path": "pg_catalog,pg_temp",
@@ -28,22 +28,37 @@ _OPTIONS: Final = {
     "log_statement": "none",
     "log_min_error_statement": "panic",
     "log_min_duration_statement": "-1",
+    # A server whose volume is full, or whose tenant wants it so, is read-only for the tenant and not for us.
+    "default_transaction_read_only": "off",
+    # Nor does a tenant's configuration group end our sessions, or change what we read.
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+    "tcp_user_timeout": "0",
+    "datestyle": "iso",
+    "intervalstyle": "postgres",
+    "timezone": "utc",
+    "standard_conforming_strings": "on",
 }
 
 
-def open_session(place: Place, password: str, database: str) -> Session:
+def open_session(
+    place: Place, password: str, database: str, *, at: str | None = None, user: str = ADMIN
+) -> Session:
     """Log in as the administrator, every statement a transaction of its own.
+
+    `at` is the directory of a socket, where it is not the instance's address.
 
     Raises:
         psycopg.Error: no server, or it does not let us in.
     """
     options = dict(_OPTIONS)
-    if int(place.version) >= _FIRST_WITH_EVENT_TRIGGERS_SWITCH:
+    if int(place.version) >= _FIRST_WITH_NEWER_SWITCHES:
         options["event_triggers"] = "off"
+        options["transaction_timeout"] = "0"
     return psycopg.connect(
-        host=place.address,
+        host=at or place.address,
         port=place.port,
-        user=ADMIN,
+        user=user,
         password=password,
         dbname=database,
         sslmode="disable",
@@ -82,6 +97,15 @@ def run(session: Session, statement: LiteralString, *names: str, **literals: str
             *(sql.Identifier(name) for name in names),
             **{key: sql.Literal(value) for key, value in literals.items()},
         )
+    )
+
+
+def end_sessions(session: Session, user: str, *, database: str | None = None) -> None:
+    """End the sessions of a user, or only those in one database."""
+    session.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity"
+        " where usename = %s and (%s::text is null or datname = %s)",
+        (user, database, database),
     )
 
 

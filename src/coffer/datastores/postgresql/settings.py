@@ -96,7 +96,7 @@ def pinned_settings(*, conf_dir: Path, address: str, port: int) -> dict[str, str
 def postgresql_conf(settings: Mapping[str, str]) -> str:
     """Return the text of `postgresql.conf`."""
     lines = ["# Written by coffer at every start; changes are lost."]
-    lines += [f"{name} = '{_escaped(value)}'" for name, value in settings.items()]
+    lines += [f"{name} = '{escaped(value)}'" for name, value in settings.items()]
     lines += ["include_dir = 'conf.d'", ""]
     return "\n".join(lines)
 
@@ -108,6 +108,7 @@ def pg_hba_conf(address: str) -> str:
     lines = [
         "# Written by coffer at every start; changes are lost.",
         f"host  all  {ADMIN}  samehost  scram-sha-256",
+        f"host  replication  {ADMIN}  samehost  scram-sha-256",
         f"host  all  {ADMIN}  all  reject",
         *(f"host  all  all  {peer}  scram-sha-256" for peer in peers),
         "",
@@ -115,7 +116,8 @@ def pg_hba_conf(address: str) -> str:
     return "\n".join(lines)
 
 
-def _escaped(value: str) -> str:
+def escaped(value: str) -> str:
+    """Return a value as it stands between the quotes of a configuration file."""
     return value.replace("\\", "\\\\").replace("'", "''")
 
 

@@ -7,16 +7,15 @@ import psycopg
 from psycopg import errors
 
 from coffer.catalogue.errors import BadRequest, CofferError, NotFound, UserExists
-from coffer.datastores.driver import ANY_HOST, UserRow, UserSpec
-from coffer.datastores.postgresql import databases
-from coffer.datastores.postgresql.rules import ADMIN, ROOT, password_problem, user_name_problem
+from coffer.datastores.driver import ANY_HOST, UserChanges, UserRow, UserSpec
+from coffer.datastores.postgresql import access, databases
+from coffer.datastores.postgresql.rules import ADMIN, password_problem, user_name_problem
 from coffer.datastores.postgresql.server import Server
-from coffer.datastores.postgresql.session import Session, run, verifier
+from coffer.datastores.postgresql.session import Session, end_sessions, run, verifier
 
 _UNFINISHED: Final = "coffer: not finished"
 """The comment of a role that is being created; an agent that died leaves it behind."""
 
-_TENANTS: Final = f"rolname !~ '^pg_' and rolname not in ('{ADMIN}', '{ROOT}', 'os_replicator')"
 _ACCESS: Final = f"""
     array(select datname::text from pg_database
           where {databases.TENANTS} and has_database_privilege(role.oid, pg_database.oid, 'connect')
@@ -70,9 +69,9 @@ def delete(server: Server, name: str, host: str) -> None:
     Raises:
         BadRequest (a host), NotFound, GuestFailed (he is still there, though what he owned may be gone).
     """
-    _check_host(host)
+    access.check_host(host)
     with server.session() as session:
-        _require(session, name)
+        access.require_user(session, name)
         can_login = session.execute("select rolcanlogin from pg_roles where rolname = %s", (name,)).fetchone()
         try:
             _remove(server, session, name)
@@ -80,6 +79,29 @@ def delete(server: Server, name: str, host: str) -> None:
             if can_login == (True,):
                 run(session, "alter role {} login", name)
             raise
+
+
+def update(server: Server, name: str, host: str, changes: UserChanges) -> None:
+    """Change a user, all of it or nothing; what he may do and owns stays his.
+
+    Raises:
+        BadRequest, NotFound, UserExists (the new name), GuestFailed.
+    """
+    _check_changes(host, changes)
+    new_name = name if changes.name is None else changes.name
+    with server.session() as session:
+        access.require_user(session, name)
+        if new_name != name:
+            _remove_unfinished(server, session, new_name)
+        try:
+            with session.transaction():
+                if changes.password is not None:
+                    stored = verifier(session, new_name, changes.password)
+                    run(session, "alter role {} password {stored}", name, stored=stored)
+                if new_name != name:
+                    run(session, "alter role {} rename to {}", name, new_name)
+        except errors.DuplicateObject:
+            raise UserExists(name=new_name) from None
 
 
 def rows(server: Server) -> list[UserRow]:
@@ -90,10 +112,10 @@ def rows(server: Server) -> list[UserRow]:
     """
     with server.session() as session:
         found = session.execute(
-            f"select rolname, {_ACCESS} from pg_roles role where {_TENANTS} and rolcanlogin"  # noqa: S608 — ours
+            f"select rolname, {_ACCESS} from pg_roles role where {access.TENANTS} and rolcanlogin"  # noqa: S608 — ours
             ' order by rolname collate "C"'
         ).fetchall()
-    return [UserRow(name=name, host=ANY_HOST, databases=tuple(access)) for name, access in found]
+    return [UserRow(name=name, host=ANY_HOST, databases=tuple(entered)) for name, entered in found]
 
 
 def get(server: Server, name: str, host: str) -> UserRow:
@@ -102,9 +124,9 @@ def get(server: Server, name: str, host: str) -> UserRow:
     Raises:
         BadRequest (a host), NotFound, GuestFailed.
     """
-    _check_host(host)
+    access.check_host(host)
     with server.session() as session:
-        _require(session, name)
+        access.require_user(session, name)
         found = session.execute(
             f"select {_ACCESS} from pg_roles role where rolname = %s",  # noqa: S608 — ours
             (name,),
@@ -116,29 +138,17 @@ def get(server: Server, name: str, host: str) -> UserRow:
 
 def _complete(server: Server, session: Session, user: UserSpec) -> None:
     for name in user.databases:
-        grant(server, session, user=user.name, database=name)
+        access.grant(server, session, user=user.name, database=name)
     with session.transaction():
         stored = verifier(session, user.name, user.password)
         run(session, "alter role {} login password {stored}", user.name, stored=stored)
         run(session, "comment on role {} is null", user.name)
 
 
-def grant(server: Server, session: Session, *, user: str, database: str) -> None:
-    """Let a user work in a database.
-
-    Raises:
-        GuestFailed.
-    """
-    # Since PostgreSQL 15 a right on the database is no right to create anything in its schema `public`.
-    with server.session(database) as inside:
-        run(inside, "grant all on schema public to {}", user)
-    run(session, "grant all privileges on database {} to {}", database, user)
-
-
 def _remove(server: Server, session: Session, name: str) -> None:
     """Remove a role that may own things in any database, and have sessions."""
     run(session, "alter role {} nologin", name)
-    session.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", (name,))
+    end_sessions(session, name)
     for database in databases.enterable(session):
         with server.session(database) as inside:
             run(inside, "reassign owned by {} to {}", name, ADMIN)
@@ -156,25 +166,22 @@ def _remove_unfinished(server: Server, session: Session, name: str) -> None:
         _remove(server, session, name)
 
 
-def _require(session: Session, name: str) -> None:
-    found = None
-    if user_name_problem(name) is None:
-        found = session.execute(
-            f"select 1 from pg_roles where {_TENANTS} and rolname = %s",  # noqa: S608 — ours
-            (name,),
-        ).fetchone()
-    if found is None:
-        raise NotFound(resource="User", id=name)
-
-
 def _check(user: UserSpec) -> None:
-    _check_host(user.host)
+    access.check_host(user.host)
     problems = (("name", user_name_problem(user.name)), ("password", password_problem(user.password)))
     for what, problem in problems:
         if problem:
             raise BadRequest(reason=f"The {what} of the user {problem}.")
 
 
-def _check_host(host: str) -> None:
-    if host != ANY_HOST:
-        raise BadRequest(reason=f"PostgreSQL's users have no host: leave it out, or give {ANY_HOST}.")
+def _check_changes(host: str, changes: UserChanges) -> None:
+    access.check_host(host)
+    if changes.host is not None:
+        access.check_host(changes.host)
+    problems = (
+        ("name", changes.name is not None and user_name_problem(changes.name)),
+        ("password", changes.password is not None and password_problem(changes.password)),
+    )
+    for what, problem in problems:
+        if problem:
+            raise BadRequest(reason=f"The {what} of the user {problem}.")

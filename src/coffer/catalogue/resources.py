@@ -1,0 +1,16 @@
+"""What a quota limits: the resources of which a project may have so many and no more."""
+
+from enum import StrEnum
+
+
+class Resource(StrEnum):
+    """A resource by its name in the REST API and in the quota event."""
+
+    INSTANCES = "instances"
+    """Database instances, whatever their state."""
+    RAM = "ram"
+    """MiB of memory of their flavors."""
+    VOLUMES = "volumes"
+    """GiB of volumes."""
+    BACKUPS = "backups"
+    """Backups that are kept."""
