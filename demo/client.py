@@ -1,13 +1,10 @@
 """The unmodified `openstack database` client, as a tenant runs it."""
 
-import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 TIMEOUT_S = 60
 
@@ -41,18 +38,3 @@ class Client:
         if fails == (done.returncode == 0):
             sys.exit(f"unexpected answer ({done.returncode}):\n{done.stdout}{done.stderr}")
         return done.stderr.strip() if fails else done.stdout
-
-    def instance(self, name_or_id: str) -> dict[str, Any]:
-        """Return `instance show`."""
-        shown = json.loads(self.run("instance", "show", name_or_id, "-f", "json"))
-        return dict(shown)
-
-    def wait_for_status(self, instance_id: str, status: str, timeout_s: float = 120) -> dict[str, Any]:
-        """Show the instance until it is in `status`."""
-        deadline = time.monotonic() + timeout_s
-        while True:
-            instance = self.instance(instance_id)
-            if instance["status"] == status:
-                return instance
-            if instance["status"] == "ERROR" or time.monotonic() > deadline:
-                sys.exit(f"instance {instance_id} is {instance['status']}, not {status}: {instance}")
