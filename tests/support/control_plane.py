@@ -29,8 +29,8 @@ from coffer.main.settings import load
 from coffer.store import instances, migrate, outbox, runs
 from coffer.store.database import Database
 from coffer.store.instances import Instance
-from coffer.wire.contracts import GuestClient
 from coffer.wire.envelope import Notification, unseal
+from coffer.wire.guest_client import GuestClient
 from coffer.wire.transport import rpc_transport
 
 PROJECT = "acme"

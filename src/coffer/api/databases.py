@@ -13,7 +13,7 @@ from coffer.api.states import require_usable
 from coffer.api.validation import require_count
 from coffer.catalogue.errors import CofferError, DatabaseExists, NotFound
 from coffer.store.instances import Instance
-from coffer.wire.contracts import GuestClient
+from coffer.wire.guest_client import GuestClient
 from coffer.wire.json import JSON
 
 

@@ -11,7 +11,8 @@ from coffer.datastores.registry import Registry
 from coffer.lifecycle.quotas import Quotas
 from coffer.lifecycle.runs import Lifecycle
 from coffer.store.database import Database
-from coffer.wire.contracts import GuestClient, TaskmanagerClient
+from coffer.wire.guest_client import GuestClient
+from coffer.wire.taskmanager_client import TaskmanagerClient
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from coffer.api.validation import require_count
 from coffer.catalogue.errors import CofferError, NotFound, UserExists
 from coffer.datastores.driver import ANY_HOST
 from coffer.store.instances import Instance
-from coffer.wire.contracts import GuestClient
+from coffer.wire.guest_client import GuestClient
 from coffer.wire.json import JSON
 
 

@@ -11,7 +11,7 @@ from coffer.clouds.object_store import ObjectStore
 from coffer.datastores.driver import EngineSettings
 from coffer.datastores.registry import Registry
 from coffer.guestagent.agent import GuestAgent, load_driver
-from coffer.wire.contracts import ConductorClient
+from coffer.wire.conductor_client import ConductorClient
 from coffer.wire.rpc import RpcTransport
 
 LOG = logging.getLogger(__name__)

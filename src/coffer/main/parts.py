@@ -41,8 +41,10 @@ from coffer.taskmanager.instances import InstanceTasks
 from coffer.taskmanager.periodic import Periodic
 from coffer.taskmanager.resume import resumer
 from coffer.wire import transport
-from coffer.wire.contracts import CONDUCTOR, TASKMANAGER, GuestClient, TaskmanagerClient
+from coffer.wire.contracts import CONDUCTOR, TASKMANAGER
+from coffer.wire.guest_client import GuestClient
 from coffer.wire.rpc import RpcServer, RpcTransport
+from coffer.wire.taskmanager_client import TaskmanagerClient
 
 
 def rpc_of(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack) -> RpcTransport:

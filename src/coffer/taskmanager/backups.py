@@ -10,7 +10,7 @@ from coffer.store import backups
 from coffer.store.backups import Backup
 from coffer.taskmanager.tasks import Outcome, runs
 from coffer.wire.context import TroveContext
-from coffer.wire.contracts import GuestClient
+from coffer.wire.guest_client import GuestClient
 from coffer.wire.json import JSON
 
 

@@ -16,7 +16,7 @@ from coffer.taskmanager.backups import Backups
 from coffer.taskmanager.resizing import Resizing
 from coffer.taskmanager.tasks import Outcome, runs
 from coffer.wire.context import TroveContext
-from coffer.wire.contracts import GuestClient
+from coffer.wire.guest_client import GuestClient
 from coffer.wire.json import JSON
 
 Guest = Callable[[str], GuestClient]

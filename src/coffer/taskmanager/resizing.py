@@ -18,7 +18,7 @@ from coffer.store.errors import StoreError
 from coffer.store.instances import Instance
 from coffer.taskmanager.tasks import Outcome, runs
 from coffer.wire.context import TroveContext
-from coffer.wire.contracts import GuestClient
+from coffer.wire.guest_client import GuestClient
 
 LOG = logging.getLogger(__name__)
 

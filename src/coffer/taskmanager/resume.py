@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from coffer.store.runs import Run
 from coffer.wire.context import Ticket, TroveContext
-from coffer.wire.contracts import TaskmanagerClient
+from coffer.wire.taskmanager_client import TaskmanagerClient
 
 
 def resumer(taskmanager: TaskmanagerClient) -> Callable[[Run], None]:

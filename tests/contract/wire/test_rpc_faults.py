@@ -14,9 +14,11 @@ from tests.support.waiting import wait_for
 from coffer.catalogue.errors import DispatchFailed, GuestUnreachable
 from coffer.wire import transport
 from coffer.wire.context import TroveContext
-from coffer.wire.contracts import TASKMANAGER, GuestClient, TaskmanagerClient
+from coffer.wire.contracts import TASKMANAGER
 from coffer.wire.delivery import NotDeliveredError
+from coffer.wire.guest_client import GuestClient
 from coffer.wire.rpc import RpcTransport
+from coffer.wire.taskmanager_client import TaskmanagerClient
 
 pytestmark = pytest.mark.rabbitmq
 

@@ -9,7 +9,7 @@ from tests.functional.api.world import PROJECT, World
 from coffer.api.app import build_app
 from coffer.catalogue.errors import GuestFailed, Unauthorized
 from coffer.catalogue.states import InstanceState
-from coffer.wire.contracts import GuestClient
+from coffer.wire.guest_client import GuestClient
 
 
 def names(*wanted: str) -> dict[str, object]:

@@ -36,9 +36,11 @@ from coffer.store import instances, outbox, runs
 from coffer.store.database import Database, Tx
 from coffer.store.instances import Instance
 from coffer.wire.context import TroveContext
-from coffer.wire.contracts import GUEST_SERVER, TASKMANAGER, GuestClient, TaskmanagerClient, guest_contract
+from coffer.wire.contracts import GUEST_SERVER, TASKMANAGER, guest_contract
 from coffer.wire.envelope import Notification, unseal
+from coffer.wire.guest_client import GuestClient
 from coffer.wire.rpc import RpcServer
+from coffer.wire.taskmanager_client import TaskmanagerClient
 from coffer.wire.transport import rpc_transport
 
 PROJECT = "project-1"

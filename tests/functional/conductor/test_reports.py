@@ -15,8 +15,8 @@ from coffer.catalogue.states import InstanceState
 from coffer.lifecycle.trace import MESSAGE_LIMIT, TRACE_LIMIT
 from coffer.store import instances
 from coffer.store.instances import Instance
+from coffer.wire.conductor_client import ConductorClient
 from coffer.wire.context import Ticket, TroveContext
-from coffer.wire.contracts import ConductorClient
 
 
 def handed(plane: Plane, instance: Instance, dbname: str = "shop", to: str | None = None) -> TroveContext:

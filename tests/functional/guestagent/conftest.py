@@ -19,8 +19,10 @@ from coffer.datastores.driver import Place
 from coffer.datastores.postgresql.driver import PostgresqlDriver
 from coffer.datastores.postgresql.server import Patience
 from coffer.guestagent.agent import GuestAgent
+from coffer.wire.conductor_client import ConductorClient
 from coffer.wire.context import Ticket, TroveContext
-from coffer.wire.contracts import CONDUCTOR, ConductorClient, GuestClient
+from coffer.wire.contracts import CONDUCTOR
+from coffer.wire.guest_client import GuestClient
 from coffer.wire.json import JSON
 from coffer.wire.rpc import RpcTransport
 from coffer.wire.transport import rpc_transport

@@ -9,8 +9,8 @@ from coffer.catalogue.errors import BadRequest, GuestFailed, InvalidParameter
 from coffer.guestagent.configurations import Configurations
 from coffer.guestagent.reporting import Reporter
 from coffer.guestagent.work import Work
+from coffer.wire.conductor_client import ConductorClient
 from coffer.wire.context import TroveContext
-from coffer.wire.contracts import ConductorClient
 
 CTX = TroveContext(overwrite=False)
 

@@ -12,7 +12,7 @@ from coffer.catalogue.errors import BadRequest, GuestFailed, GuestUnreachable, N
 from coffer.datastores.postgresql import process
 from coffer.datastores.postgresql.layout import Layout
 from coffer.wire.context import TroveContext
-from coffer.wire.contracts import GuestClient
+from coffer.wire.guest_client import GuestClient
 
 ASK = TroveContext(project_id="p1", overwrite=False)
 BOB = {"name": "bob", "password": "first", "host": "%", "databases": [{"name": "shop"}]}

@@ -15,7 +15,7 @@ from coffer.clouds.cloud import Server, ServerSpec
 from coffer.clouds.local.cloud import LocalCloud
 from coffer.store import instances
 from coffer.wire.context import TroveContext
-from coffer.wire.contracts import TaskmanagerClient
+from coffer.wire.taskmanager_client import TaskmanagerClient
 
 PASSWORD = "tiger-4711"
 

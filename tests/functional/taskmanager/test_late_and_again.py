@@ -8,7 +8,7 @@ from tests.support.plane import Plane
 from coffer.catalogue.errors import CloudFailed
 from coffer.store import runs
 from coffer.taskmanager.resume import context_of, resumer
-from coffer.wire.contracts import TaskmanagerClient
+from coffer.wire.taskmanager_client import TaskmanagerClient
 
 # --- what comes too late --------------------------------------------------------------------------
 
