@@ -21,8 +21,9 @@ LOOPS = {
     ("wire/dispatcher.py", "handle"): "the RPC endpoint",
     ("wire/consumer.py", "run"): "the consumer's harness",
     ("lifecycle/watchdog.py", "_watch"): "the watchdog",
+    ("taskmanager/periodic.py", "_do"): "the periodic chores",
 }
-"""Where any exception may be caught and not raised again. The fifth, the WSGI edge, is an error handler of Falcon's."""
+"""Where any exception may be caught and not raised again. The sixth, the WSGI edge, is an error handler of Falcon's."""
 
 CARRIERS = {
     ("wire/delivery.py", "run"): "hands the exception to the thread that waits for it, which raises it"

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
+from tests.functional.control_plane.backing_up import DONE_S, delete, usage
 from tests.support.control_plane import ControlPlane
 from tests.support.scratch import scratch
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -18,3 +20,14 @@ def control() -> Iterator[ControlPlane]:
 def instance_id(control: ControlPlane) -> str:
     """An instance that serves."""
     return control.create_active(flavor="1", volume_gib=1)
+
+
+@pytest.fixture
+def no_backups(control: ControlPlane) -> Iterator[None]:
+    """Leave none behind, so that no test meets those of another."""
+    yield
+    wait_for(lambda: control.open_runs() == [], DONE_S, "the runs to end")
+    while found := control.call("GET", "/backups")[1]["backups"]:
+        delete(control, found[-1]["id"] if found[-1]["parent_id"] is None else found[0]["id"])
+    assert usage(control) == (0, 0)
+    assert not list((control.root / "backups").glob("*"))
