@@ -6,6 +6,7 @@ A driver knows its engine and its instance's directory, and nothing of messages,
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -101,6 +102,34 @@ class Archive:
     open: Callable[[], AbstractContextManager[BinaryIO]]
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a replica gets its data from, and what its administrator logs in with. Passwords are in no repr."""
+
+    address: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    slot: str
+    administrator_password: str = field(repr=False)
+
+
+class Role(StrEnum):
+    """What a server is to others: one that is written to, or one that has its data from another."""
+
+    SOURCE = "source"
+    REPLICA = "replica"
+
+
+@dataclass(frozen=True, slots=True)
+class Replication:
+    """How a server stands to others; `lsn` is the end of the log that it has, and grows."""
+
+    role: Role
+    lsn: int
+    is_streaming: bool
+
+
 class Driver(Protocol):
     """What every engine can do in the guest.
 
@@ -175,6 +204,47 @@ class Driver(Protocol):
 
     def tend(self) -> None:
         """Do the housekeeping that is due (logs that grew too large); called every now and then."""
+
+    def admit_replica(self, replica_id: str) -> Source:
+        """Make a role and a place in the log for a replica of this server; return what the replica needs.
+
+        Done again, it gives a new password, and what was returned before counts no more; a stream goes on.
+        """
+
+    def dismiss_replica(self, replica_id: str) -> None:
+        """End the stream to a replica, and forget it; idempotent."""
+
+    def replicate(self, source: Source, *, is_given_up: Callable[[], bool]) -> None:
+        """Make the server as a replica, start it, wait until it streams; goes on where a broken attempt ended.
+
+        Raises GuestFailed where the source does not let it in.
+        """
+
+    def follow(self, source: Source) -> None:
+        """Stream from this source from now on; idempotent.
+
+        A running replica goes on running. Whatever else there is, a source too, becomes a replica: what it has and
+        the new source has not is lost.
+        """
+
+    def demote(self) -> int:
+        """Stop a source when its replicas were sent all it has; return the end of its log. Idempotent.
+
+        It stays down until `start` makes it what it was, or `follow` a replica. Raises GuestFailed where it is down
+        now without having ended cleanly.
+        """
+
+    def promote(self, lsn: int | None) -> None:
+        """Make a replica a source, once it has everything up to `lsn`; a source stays one.
+
+        It keeps its users and passwords, and knows no replica.
+        """
+
+    def detach(self) -> None:
+        """Make a replica a source that has nothing to do with the one before; a source stays one."""
+
+    def replication(self) -> Replication:
+        """Say how the server stands to others, by asking it."""
 
     def create_database(self, database: DatabaseSpec) -> None:
         """Create a database that nobody may enter yet."""

@@ -19,6 +19,7 @@ from coffer.guestagent.configurations import Configurations
 from coffer.guestagent.databases import Databases
 from coffer.guestagent.heartbeat import Heartbeat
 from coffer.guestagent.journal import Journal
+from coffer.guestagent.replication import Replication
 from coffer.guestagent.reporting import Conductor, Reporter
 from coffer.guestagent.resizing import Resizing
 from coffer.guestagent.root import Root
@@ -33,7 +34,7 @@ LOG = logging.getLogger(__name__)
 _STOP_TIMEOUT_S: Final = 10.0
 
 
-class Endpoint(Backups, Databases, Users, Root, Resizing, Configurations):
+class Endpoint(Backups, Databases, Users, Root, Resizing, Configurations, Replication):
     """Everything that the guest's contract promises."""
 
     def __init__(self, work: Work, objects: ObjectStore | None) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from coffer.catalogue.errors import BadRequest
-from coffer.datastores.driver import ANY_HOST, DatabaseSpec, UserChanges, UserRow, UserSpec
+from coffer.datastores.driver import ANY_HOST, DatabaseSpec, Source, UserChanges, UserRow, UserSpec
 from coffer.wire.json import JSON
 
 
@@ -138,6 +138,32 @@ def parameters_from(value: object) -> dict[str, str]:
     """
     fields = _fields(value, "configuration")
     return {name: _text(fields, name, "configuration") for name in fields}
+
+
+def source_from(value: object) -> Source:
+    """Read `{"address", "port", "user", "password", "slot", "administrator_password"}`.
+
+    Raises:
+        BadRequest: it is something else; no password is quoted.
+    """
+    fields = _fields(value, "source")
+    port = fields.get("port")
+    if not isinstance(port, int) or isinstance(port, bool):
+        raise BadRequest(reason="The port of a source is not a number.")
+    texts = ("address", "user", "password", "slot", "administrator_password")
+    return Source(port=port, **{name: _text(fields, name, "source") for name in texts})
+
+
+def source_to_json(source: Source) -> dict[str, JSON]:
+    """Return what `source_from` reads; secrets are in it."""
+    return {
+        "address": source.address,
+        "port": source.port,
+        "user": source.user,
+        "password": source.password,
+        "slot": source.slot,
+        "administrator_password": source.administrator_password,
+    }
 
 
 def names_to_json(names: Iterable[str]) -> list[JSON]:

@@ -7,10 +7,11 @@ from coffer.wire.context import TroveContext
 from coffer.wire.contracts import Database, User
 from coffer.wire.guest_calls import as_row
 from coffer.wire.guest_content import GuestContent
+from coffer.wire.guest_replication import GuestReplication
 from coffer.wire.json import JSON
 
 
-class GuestClient(GuestContent):
+class GuestClient(GuestContent, GuestReplication):
     """Speaks to the guest agent of one instance: its server, and (by noun, in the base classes) what is in it."""
 
     def prepare(
