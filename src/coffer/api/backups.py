@@ -183,11 +183,9 @@ def _require_parent(call: Call, tx: Tx, instance: Instance, parent_id: str) -> N
     if parent is None:
         raise NotFound(resource="Backup", id=parent_id)
     if parent.instance_id != instance.id:
-        raise BadRequest(reason=f"backup.parent_id: backup {parent_id} is one of another instance.")
+        raise BadRequest(reason=f"Backup {parent_id} is one of another instance.")
     if parent.datastore_version != instance.datastore_version:
-        raise BadRequest(
-            reason=f"backup.parent_id: backup {parent_id} is one of version {parent.datastore_version}."
-        )
+        raise BadRequest(reason=f"Backup {parent_id} is one of version {parent.datastore_version}.")
     if parent.state is not BackupState.COMPLETED:
         raise BackupNotCompleted(id=parent_id, state=parent.state)
 

@@ -46,7 +46,7 @@ def volume(call: Call) -> Answer:
         present = _present(begun, instance)
         present_gib = present.volume_gib or 0
         if wanted_gib <= present_gib:
-            raise BadRequest(reason=f"resize.volume.size: must be more than the present {present_gib} GiB.")
+            raise BadRequest(reason=f"The new size must be more than the present {present_gib} GiB.")
         check_volume_size(call, wanted_gib)
         allocate(call, begun, {Resource.VOLUMES: wanted_gib - present_gib})
         instances.update(begun.tx, present.id, begun.run.started_at, wanted_volume_gib=wanted_gib)
@@ -72,7 +72,7 @@ def _flavor(call: Call, wanted_id: str) -> Flavor:
     for offered in call.services.cloud.flavors():
         if offered.id == wanted_id:
             return offered
-    raise BadRequest(reason=f"resize.flavorRef: there is no flavor {wanted_id}.")
+    raise BadRequest(reason=f"There is no flavor {wanted_id}.")
 
 
 def _volume_gib(asked: Volume) -> int:

@@ -49,7 +49,7 @@ def require_restorable(tx: Tx, backup: Backup, *, datastore: str, version: str, 
         raise BackupNotCompleted(id=present.id, state=present.state)
     if (present.datastore, present.datastore_version) != (datastore, version):
         raise BadRequest(
-            reason=f"instance.datastore: backup {present.id} is one of {present.datastore} {present.datastore_version}."
+            reason=f"Backup {present.id} is one of {present.datastore} {present.datastore_version}."
         )
     if present.volume_gib is not None and present.volume_gib > volume_gib:
         raise BackupTooLarge(id=present.id, needed_gib=present.volume_gib, volume_gib=volume_gib)

@@ -74,7 +74,7 @@ def test_a_smaller_flavor_needs_no_quota_and_reserves_nothing(world: World) -> N
 
 REFUSED = [
     ("the same flavor", {"flavorRef": "1"}, {}, 400, "has the flavor 1 already", "bad_request"),
-    ("an unknown flavor", {"flavorRef": "4711"}, {}, 400, "there is no flavor 4711", "bad_request"),
+    ("an unknown flavor", {"flavorRef": "4711"}, {}, 400, "There is no flavor 4711", "bad_request"),
     ("more memory than the quota", {"flavorRef": "2"}, {"ram": 1023}, 413, "ram (512 of 1023", "quota_exceeded"),
     ("a smaller volume", {"volume": {"size": 1}}, {}, 400, "more than the present 2 GiB", "bad_request"),
     ("the same volume", {"volume": {"size": 2}}, {}, 400, "more than the present 2 GiB", "bad_request"),
