@@ -49,3 +49,11 @@ class OpenStack:
     def read(self, *words: str) -> Any:
         """Run a command that shows something, and return it."""
         return json.loads(self.run(*words, "-f", "json"))
+
+    def refused(self, *words: str) -> str:
+        """Run a command that must fail, and return what it said."""
+        try:
+            printed = self.run(*words)
+        except CommandFailed as refusal:
+            return str(refusal)
+        raise AssertionError(f"{' '.join(words)} was not refused, and printed {printed}")
