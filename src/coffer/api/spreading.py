@@ -23,8 +23,9 @@ from coffer.catalogue.errors import (
     NotFound,
     WrongState,
 )
-from coffer.catalogue.states import USABLE, InstanceState
+from coffer.catalogue.states import SERVING, InstanceState
 from coffer.datastores.parameters import Value, as_texts
+from coffer.lifecycle.moves import current_state, leave_as
 from coffer.store import configurations, instances
 from coffer.store.configurations import Configuration
 from coffer.store.database import Tx
@@ -71,7 +72,7 @@ def ask(call: Call, group: Configuration, values: Mapping[str, Value]) -> dict[s
         InvalidParameter: naming the first one that would not.
     """
     with call.services.database.reading() as tx:
-        usable = [each for each in _attached(tx, group.id) if each.state in USABLE]
+        serving = [each for each in _attached(tx, group.id) if each.state in SERVING]
 
     def refusal(instance_id: str) -> CofferError | None:
         try:
@@ -82,7 +83,7 @@ def ask(call: Call, group: Configuration, values: Mapping[str, Value]) -> dict[s
         return None
 
     silent: dict[str, CofferError] = {}
-    for instance, error in zip(usable, _each(refusal, [each.id for each in usable]), strict=True):
+    for instance, error in zip(serving, _each(refusal, [each.id for each in serving]), strict=True):
         if isinstance(error, InvalidParameter):
             raise InvalidParameter(reason=f"Instance {instance.id}: {error.message}") from error
         if isinstance(error, GuestUnreachable):
@@ -102,10 +103,10 @@ def write(tx: Tx, operation: str, change: Change, now: datetime) -> list[str]:
         raise NotFound(resource="Configuration", id=change.group_id)
     told = [each for each in _attached(tx, group.id) if each.state not in UNTOLD]
     for each in told:
-        if each.state not in USABLE:
-            allowed = ", ".join(sorted(USABLE | UNTOLD))
-            raise WrongState(id=each.id, state=each.state, operation=operation, allowed=allowed)
-        instances.move(tx, each.id, USABLE, InstanceState.RESTART_REQUIRED, now)
+        if each.state not in SERVING or not leave_as(tx, each.id, InstanceState.RESTART_REQUIRED, now):
+            allowed = ", ".join(sorted(SERVING | UNTOLD))
+            state = current_state(tx, each.id)
+            raise WrongState(id=each.id, state=state, operation=operation, allowed=allowed)
     values = {**group.values, **change.values} if change.is_merged else change.values
     configurations.update(tx, group.id, now, values, **change.labels)
     return [each.id for each in told]
@@ -190,9 +191,7 @@ def _settle(tx: Tx, group: Configuration, answers: Iterable[Told], now: datetime
         # Somebody who changed the instance since it was marked knows better, or restarts it anyway.
         is_ours = row is not None and row.updated_at <= group.updated_at
         if is_ours and answer.error is None and not answer.restart_required:
-            instances.move(
-                tx, answer.instance_id, {InstanceState.RESTART_REQUIRED}, InstanceState.ACTIVE, now
-            )
+            leave_as(tx, answer.instance_id, InstanceState.ACTIVE, now)
 
 
 def _correct(call: Call, group_id: str, marked: Iterable[str]) -> None:

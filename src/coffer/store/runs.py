@@ -82,6 +82,14 @@ def hand_over(tx: Tx, run_id: str, instance_id: str) -> bool:
     return _change(tx, run_id, {"handed_to": instance_id})
 
 
+def set_previous_state(tx: Tx, instance_id: str, operations: Collection[str], state: str) -> bool:
+    """Let the open run of one of `operations` lead its instance back to another state; False if there is none."""
+    statement = sa.update(RUNS).where(
+        _COLUMN.instance_id == instance_id, _COLUMN.operation.in_(list(operations)), _IS_OPEN
+    )
+    return tx.execute(statement.values(previous_state=state)).rowcount > 0
+
+
 def end(
     tx: Tx,
     run_id: str,

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from coffer.catalogue.errors import CloudFailed, CofferError, GuestFailed, NotBuilt, NotFound
-from coffer.catalogue.states import InstanceState
+from coffer.catalogue.states import USABLE, InstanceState
 from coffer.clouds.cloud import Cloud, Flavor
+from coffer.datastores.parameters import as_texts
 from coffer.lifecycle.runs import Ending, Lifecycle, RunNotOpenError
-from coffer.store import instances
+from coffer.store import configurations, instances
 from coffer.store.errors import StoreError
 from coffer.store.instances import Instance
 from coffer.taskmanager.tasks import Outcome, runs
@@ -41,7 +42,10 @@ class Resizing:
             self._cloud.resize(instance_id, flavor)
             with _understood():
                 self._guest(instance_id).resize(ctx, flavor.ram_mib, asked_at=self._now())
-            self.lifecycle.end(ctx.notification.run_id, lambda ending: self._state_flavor(ending, flavor))
+            state = self._state_after_restart(ctx, instance_id)
+            self.lifecycle.end(
+                ctx.notification.run_id, lambda ending: self._state_flavor(ending, flavor, state)
+            )
         return Outcome.ENDED
 
     @runs
@@ -55,9 +59,28 @@ class Resizing:
             self.lifecycle.end(ctx.notification.run_id, lambda ending: self._state_volume(ending, volume_gib))
         return Outcome.ENDED
 
-    def _state_flavor(self, ending: Ending, flavor: Flavor) -> None:
+    def _state_after_restart(self, ctx: TroveContext, instance_id: str) -> InstanceState | None:
+        """Bring what the instance's group says into force, and return the state that follows; None: as it was before.
+
+        The server has just restarted, and so what waited for that is in force; unless it was never told of it.
+        """
+        with self.lifecycle.database.reading() as tx:
+            wanted = as_texts(configurations.wanted(tx, instance_id))
+        try:
+            waits = self._guest(instance_id).apply_configuration(ctx.with_ticket(None), wanted)
+        except CofferError as error:
+            # The size is what was asked for: it does not depend on a group that does not fit it, say.
+            LOG.warning("configuration not applied instance_id=%s reason=%s", instance_id, error)
+            return None
+        return (
+            InstanceState.RESTART_REQUIRED if waits.get("restart_required") is True else InstanceState.ACTIVE
+        )
+
+    def _state_flavor(self, ending: Ending, flavor: Flavor, state: InstanceState | None) -> None:
         """Keep the new flavor and bill it from now on."""
         before = _subject(ending)
+        if state is not None:
+            instances.move(ending.tx, before.id, USABLE, state, ending.now)
         instances.update(
             ending.tx,
             before.id,

@@ -10,6 +10,7 @@ from tests.support.threads import together
 from coffer.catalogue.errors import DatabaseExists, GuestFailed, WrongState
 from coffer.catalogue.operations import OPERATIONS, Operation
 from coffer.catalogue.states import InstanceState
+from coffer.lifecycle.moves import leave_as
 from coffer.lifecycle.runs import RunNotOpenError
 
 MOVING = [each for each in OPERATIONS.values() if each.move and each.move.during and each.move.allowed]
@@ -41,7 +42,8 @@ def test_a_run_that_fails_leaves_the_state_that_the_table_says(ground: Ground) -
     for operation, state in cases():
         instance = ground.has(state=state)
         assert operation.move is not None
-        run = ground.one_begun(operation.name, instance)
+        more = {"backup_id": "b-1"} if operation.subject == "backup" else {}
+        run = ground.one_begun(operation.name, instance, **more)
 
         ground.lifecycle().fail(run.run_id, GuestFailed(reason="no"))
 
@@ -146,6 +148,44 @@ def test_begin_and_end_may_meet_from_many_threads(ground: Ground) -> None:
     assert told == {"start": 80, "end": done, "error": 80 - done}
 
 
+@pytest.mark.parametrize("name", ["instance_restart", "instance_resize_instance", "instance_resize_volume"])
+def test_a_restart_that_was_required_still_is_after_a_failure(ground: Ground, name: str) -> None:
+    instance = ground.has(state=InstanceState.RESTART_REQUIRED)
+    run = ground.one_begun(name, instance)
+
+    ground.lifecycle().fail(run.run_id, GuestFailed(reason="no"))
+
+    assert ground.state(instance) == InstanceState.RESTART_REQUIRED
+
+
+@pytest.mark.parametrize("is_well", [True, False])
+def test_what_is_told_while_a_backup_is_made_holds_after_it(ground: Ground, *, is_well: bool) -> None:
+    instance, other = ground.has(), ground.has(state=InstanceState.RESTART_REQUIRED)
+    run, other_run = (ground.one_begun("backup_create", each, backup_id="b-1") for each in (instance, other))
+    with ground.database.writing() as tx:
+        assert leave_as(tx, instance.id, InstanceState.RESTART_REQUIRED, ground.clock())
+    assert ground.state(instance) == InstanceState.BACKUP
+
+    for each in (run, other_run):
+        if is_well:
+            ground.lifecycle().end(each.run_id)
+        else:
+            ground.lifecycle().fail(each.run_id, GuestFailed(reason="no"))
+
+    assert ground.state(instance) == InstanceState.RESTART_REQUIRED
+    assert ground.state(other) == InstanceState.RESTART_REQUIRED
+
+
+@pytest.mark.parametrize("name", ["instance_restart", "instance_resize_volume", "instance_delete"])
+def test_an_instance_that_does_not_serve_cannot_be_left_otherwise(ground: Ground, name: str) -> None:
+    instance = ground.has()
+    run = ground.one_begun(name, instance)
+    with ground.database.writing() as tx:
+        assert not leave_as(tx, instance.id, InstanceState.RESTART_REQUIRED, ground.clock())
+    assert ground.run(run).previous_state == InstanceState.ACTIVE
+    assert ground.state(instance) != InstanceState.RESTART_REQUIRED
+
+
 # --- faults ---------------------------------------------------------------------------------------
 
 
@@ -210,6 +250,20 @@ def test_a_success_that_repairs_nothing_leaves_the_fault(ground: Ground) -> None
     ground.lifecycle().end(run.run_id)
 
     assert ground.instance(instance.id).fault_message == "old"
+
+
+def test_a_backup_neither_breaks_an_instance_nor_mends_it(ground: Ground) -> None:
+    """Its failure stands at the backup: an instance that serves must not look broken."""
+    well = ground.has()
+    broken = ground.has(fault_code="guest_failed", fault_message="The disk is slow.", fault_at=ground.clock())
+    failed, made = (ground.one_begun("backup_create", each, backup_id="b-1") for each in (well, broken))
+
+    ground.lifecycle().fail(failed.run_id, GuestFailed(reason="The storage is full."))
+    ground.lifecycle().end(made.run_id)
+
+    assert ground.instance(well.id).fault_message is None
+    assert ground.instance(broken.id).fault_message == "The disk is slow."
+    assert (ground.state(well), ground.state(broken)) == (InstanceState.ACTIVE, InstanceState.ACTIVE)
 
 
 def test_a_fault_holds_no_secret(ground: Ground) -> None:

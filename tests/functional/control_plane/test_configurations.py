@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.functional.control_plane.grouping import attach, change, group_of, status_of
 from tests.support.control_plane import ControlPlane
 from tests.support.waiting import wait_for
 
@@ -48,25 +49,6 @@ class Told:
         assert (ending.event_type, ending.severity) == (f"dbaas.{operation}.error", "error")
         assert (ending.payload["error_code"], ending.payload["fault"]) == (code, fault)
         return str(ending.payload["message"])
-
-
-def group_of(control: ControlPlane, name: str = "fast", **values: object) -> str:
-    asked = {"name": name, "values": values, "datastore": {"type": "postgresql", "version": "17"}}
-    status, body = control.call("POST", "/configurations", {"configuration": asked})
-    assert status == 200, body
-    return str(body["configuration"]["id"])
-
-
-def change(control: ControlPlane, method: str, group_id: str, **values: object) -> tuple[int, Any]:
-    return control.call(method, f"/configurations/{group_id}", {"configuration": {"values": values}})
-
-
-def attach(control: ControlPlane, instance_id: str, group_id: str | None) -> tuple[int, Any]:
-    return control.call("PUT", f"/instances/{instance_id}", {"instance": {"configuration": group_id}})
-
-
-def status_of(control: ControlPlane, instance_id: str) -> str:
-    return str(control.show(instance_id)["status"])
 
 
 @pytest.fixture
@@ -248,7 +230,7 @@ def test_a_busy_instance_keeps_its_group_as_it_is(control: ControlPlane, plain: 
     group_id = group_of(control, work_mem="5MB")
     attach(control, plain, group_id)
     with control.database.writing() as tx:
-        instances.update(tx, plain, control.api.clock(), state=InstanceState.BACKUP)
+        instances.update(tx, plain, control.api.clock(), state=InstanceState.RESIZE)
 
     told = Told(control)
     assert change(control, "PUT", group_id, work_mem="9MB")[0] == 422

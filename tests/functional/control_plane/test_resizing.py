@@ -191,7 +191,7 @@ def test_a_full_volume_is_read_only_until_it_is_larger(control: ControlPlane) ->
     wait_for(is_read_only, 60, "the server to be read-only")
     with control.log_in(instance_id) as session, pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
         session.execute("create table more (n int)")
-    assert control.show(instance_id)["volume"]["used_percent"] > 95
+    wait_for(lambda: control.show(instance_id)["volume"]["used_percent"] > 95, 30, "the guest's word")
 
     resize(control, instance_id, {"volume": {"size": 2}})
 

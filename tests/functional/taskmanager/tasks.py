@@ -34,14 +34,14 @@ def hooked(plane: Plane, root: Path) -> HookedCloud:
     return HookedCloud(root, DEFAULT_FLAVORS, plane.launcher, separate_users=False)
 
 
-def begun(plane: Plane, operation: str, instance_id: str) -> TroveContext:
+def begun(plane: Plane, operation: str, instance_id: str, **traits: str) -> TroveContext:
     """Begin a run as the API does, and return the context that its task gets."""
     ctx = TroveContext(project_id=PROJECT, user_id="u", overwrite=False)
     with plane.api.begin(
         ctx,
         OPERATIONS[operation],
         instance=plane.instance(instance_id),
-        items=[{"instance_id": instance_id}],
+        items=[{"instance_id": instance_id, **traits}],
     ) as beginning:
         pass
     return beginning.context

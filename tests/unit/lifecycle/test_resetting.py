@@ -20,6 +20,7 @@ WELL: dict[str, Any] = {
 }
 ROWS = [
     ("its guest says that it is well again", {}, InstanceState.ACTIVE),
+    ("it may have missed what its group says", {"configuration_id": "group-1"}, InstanceState.RESTART_REQUIRED),
     ("it never was launched", {"launched_at": None}, InstanceState.ERROR),
     ("nobody heard of its guest", {"service_seen_at": None}, InstanceState.ERROR),
     ("its guest spoke before it failed", {"fault_at": NOW - timedelta(seconds=4)}, InstanceState.ERROR),

@@ -55,13 +55,9 @@ RESTART = Operation(
     deadline_s=300,
     subject="instance",
     start=(text("instance_id", "Instance to restart."),),
-    # ACTIVE after a failure too: operating_status says that the server is down, and the tenant can try again.
-    move=Move(
-        allowed=USABLE,
-        during=InstanceState.REBOOT,
-        end=InstanceState.ACTIVE,
-        error=InstanceState.ACTIVE,
-    ),
+    # As before after a failure: operating_status says that the server is down, and the tenant can try again; what
+    # had waited for a restart still does.
+    move=Move(allowed=USABLE, during=InstanceState.REBOOT, end=InstanceState.ACTIVE),
     built=True,
 )
 
@@ -97,7 +93,8 @@ RESIZE_INSTANCE = Operation(
         text("instance_id", "Instance to resize."),
         text("new_flavor_id", "Flavor that the instance is to have."),
     ),
-    move=Move(allowed=USABLE, during=InstanceState.RESIZE, end=InstanceState.ACTIVE),
+    # Afterwards as before; unless the server says that nothing waits for a restart any more: the task asks it.
+    move=Move(allowed=USABLE, during=InstanceState.RESIZE),
     resumable=True,
     built=True,
 )
