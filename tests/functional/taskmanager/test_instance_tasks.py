@@ -61,7 +61,7 @@ def test_a_restart_restarts_the_server(plane: Plane) -> None:
     assert status == 202
     plane.wait_until_idle()
 
-    assert plane.server(instance_id).done == ["prepare", "restart"]
+    assert plane.server(instance_id).done == ["prepare", "apply_configuration", "restart"]
     assert plane.instance(instance_id).state == InstanceState.ACTIVE
     assert plane.told()[-2:] == ["instance_restart.start", "instance_restart.end"]
 
