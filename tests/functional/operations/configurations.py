@@ -164,12 +164,13 @@ def edit_of_what_is_no_parameter(stage: Stage) -> Case:
     stage.call("DELETE", f"/configurations/{group_id}")
 
 
-def edit_on_a_killed_server(stage: Stage) -> Case:
+def edit_with_a_guest_away(stage: Stage) -> Case:
     with _attached(stage, work_mem="5MB") as group_id:
-        stage.kill_server()
-        told = yield _edit(group_id, {"work_mem": "6MB"}, answers=503, error="configuration_not_applied")
-        assert stage.instance_id in told.error
-        assert stage.state() == "RESTART_REQUIRED"
+        with stage.guest_away():
+            told = yield _edit(group_id, {"work_mem": "6MB"}, answers=503, error="configuration_not_applied")
+            assert stage.instance_id in told.error
+            assert _values(stage, group_id) == {"work_mem": "6MB"}
+            assert stage.state() == "RESTART_REQUIRED"
         stage.restart()
         assert stage.setting("work_mem") == "6MB"
 
@@ -245,11 +246,12 @@ def detach_of_one_that_never_served(stage: Stage) -> Case:
     yield _detach(stage, instance_id=stage.broken_id, answers=422, error="wrong_state")
 
 
-def detach_on_a_killed_server(stage: Stage) -> Case:
+def detach_with_the_guest_away(stage: Stage) -> Case:
     with _attached(stage, work_mem="5MB") as group_id:
-        stage.kill_server()
-        yield _detach(stage, answers=500, error="guest_failed")
-        assert stage.control.show(stage.instance_id)["configuration"]["id"] == group_id
+        with stage.guest_away():
+            yield _detach(stage, answers=503, error="guest_unreachable")
+            assert stage.control.show(stage.instance_id)["configuration"]["id"] == group_id
+            assert stage.state() == "RESTART_REQUIRED"
         stage.restart()
         assert stage.setting("work_mem") == "5MB"
 
@@ -277,7 +279,7 @@ ROWS = (
         operation="configuration_edit",
         success=edited,
         user_fault=edit_of_what_is_no_parameter,
-        system_fault=edit_on_a_killed_server,
+        system_fault=edit_with_a_guest_away,
     ),
     Row(
         operation="instance_attach_configuration",
@@ -289,6 +291,6 @@ ROWS = (
         operation="instance_detach_configuration",
         success=detached,
         user_fault=detach_of_one_that_never_served,
-        system_fault=detach_on_a_killed_server,
+        system_fault=detach_with_the_guest_away,
     ),
 )

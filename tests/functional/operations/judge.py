@@ -1,6 +1,7 @@
 """Holds what was announced of a call against the catalogue, and against what the case expects."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -18,6 +19,8 @@ from coffer.wire.envelope import Notification
 
 TYPES: Mapping[TraitType, type] = {TraitType.TEXT: str, TraitType.INT: int, TraitType.FLOAT: float}
 ABOUT_US = frozenset({trait.field for trait in BASE} | {"run_id"})
+SENTENCE = re.compile(r"([a-z_\[\].0-9]+: must|[A-Z]).*\.( \(\w+\))?")
+"""For a person; one about the body names the field first, one of a failure that we do not know its kind last."""
 SAME_IN_BOTH = ("tenant_id", "request_id", "client_ip", "run_id")
 
 
@@ -78,8 +81,7 @@ def _judge_ending(operation: Operation, run: Run, call: Call, *, fault: str | No
         return
     assert (ending["fault"], ending["error_code"]) == (fault, call.error), ending
     message = ending["message"]
-    assert message[0].isupper(), message
-    assert message.endswith("."), message
+    assert SENTENCE.fullmatch(message), message
     for word in ("/tmp", "Traceback", "Error(", "0x"):
         assert word not in message, message
 

@@ -3,6 +3,8 @@
 On real database servers. The rows are beside, a module a noun; what all of them have in common is judged here.
 """
 
+from contextlib import closing
+
 import pytest
 from tests.functional.operations.case import Call, Case, Told
 from tests.functional.operations.judge import judge, runs_of
@@ -16,12 +18,12 @@ rows = pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
 
 def play(stage: Stage, operation: str, case: Case, *, fault: str | None) -> None:
     """Let a case make its call, judge what was announced, let the case look at the effects."""
-    playing = case(stage)
-    call = next(playing)
-    told = ask(stage, operation, call, leaves_all_alone=fault == "user")
-    judge(stage, OPERATIONS[operation], call, told, fault=fault)
-    with pytest.raises(StopIteration):
-        playing.send(told)
+    with closing(case(stage)) as playing:
+        call = next(playing)
+        told = ask(stage, operation, call, leaves_all_alone=fault == "user")
+        judge(stage, OPERATIONS[operation], call, told, fault=fault)
+        with pytest.raises(StopIteration):
+            playing.send(told)
     stage.wait_until_idle()
     assert stage.state() == "ACTIVE"
 
