@@ -33,9 +33,9 @@ def test_a_day_with_python(day: Day) -> None:
     more_memory_more_room(day, books)
     copy = backups(day, books)
     quotas_and_limits(day, books)
-    leader = replicas(day, books)
+    source = replicas(day, books, copy)
     administration(day, copy)
-    cleaning_up(day, leader)
+    cleaning_up(day, source)
 
     assert day.succeeded() == OF_ONE_INSTANCE
     assert len(day.succeeded()) == 24
@@ -244,9 +244,49 @@ def quotas_and_limits(day: Day, books: str) -> None:
     assert day.told() == []
 
 
-def replicas(day: Day, books: str) -> str:
-    """TODO."""
-    return books
+def replicas(day: Day, books: str, copy: str) -> str:
+    instances = day.trove.instances
+    instances.create("mirror", replica_of=books, replica_count=2)
+    assert day.told() == ["instance_create.end"] * 2  # one run each
+    assert {run.start["payload"]["replica_of"] for run in day.runs} == {books}
+    ids = {each.name: each.id for each in instances.list()}
+    first, second = ids["mirror-1"], ids["mirror-2"]
+    assert day.source_of(books, first, second) == books
+    with pytest.raises(Refused, match="is a replica") as refusal:
+        day.trove.databases.create(first, [{"name": "reports"}])
+    assert refusal.value.http_status == 400
+    assert day.told() == ["database_create.error replica_read_only (user)"]
+
+    instances.promote_to_replica_source(first)
+    assert day.told() == ["instance_promote.end"]
+    assert day.source_of(books, first, second) == first
+    day.ask(first, "alice", PASSWORD, "insert into words values ('fourth')")
+    words = "select string_agg(word, ' ' order by word) from words"
+    for each in (books, second):
+        day.wait_until_it_says(each, "alice", PASSWORD, words, "first fourth second third")
+    for call, asked, code, status in (
+        (instances.promote_to_replica_source, copy, "instance_promote.error not_replica", 400),
+        (instances.eject_replica_source, copy, "instance_eject.error no_replicas", 400),
+        (instances.eject_replica_source, first, "instance_eject.error source_alive", 400),
+        (instances.delete, first, "instance_delete.error has_replicas", 403),
+    ):
+        with pytest.raises(Refused) as refusal:
+            call(asked)
+        assert refusal.value.http_status == status
+        assert day.told() == [f"{code} (user)"]
+
+    day.kill_server(first)
+    instances.eject_replica_source(first)
+    assert day.told() == ["instance_eject.end"]
+    source = day.source_of(books, second)
+    assert day.ask(source, "alice", PASSWORD, words) == "first fourth second third"
+    assert not hasattr(instances.get(first), "replica_of")
+    (replica,) = {books, second} - {source}
+    instances.update(replica, detach_replica_source=True)
+    assert day.told() == ["instance_detach.end"]
+    day.ask(replica, "alice", PASSWORD, "insert into words values ('of its own')")
+    assert day.ask(source, "alice", PASSWORD, words) == "first fourth second third"
+    return source
 
 
 def administration(day: Day, copy: str) -> None:
@@ -270,7 +310,7 @@ def administration(day: Day, copy: str) -> None:
     assert day.told() == []
 
 
-def cleaning_up(day: Day, leader: str) -> None:
+def cleaning_up(day: Day, source: str) -> None:
     instances = day.trove.instances
     for each in instances.list():
         instances.force_delete(each.id)
@@ -278,7 +318,7 @@ def cleaning_up(day: Day, leader: str) -> None:
     assert set(told) == {"instance_delete.end"}
     assert list(instances.list()) == []
     with pytest.raises(Refused) as refusal:
-        instances.delete(leader)
+        instances.delete(source)
     assert refusal.value.http_status == 404
     assert day.told() == []  # what is not there has nothing to tell
     born = day.values_of("trove.instance.create", "instance_id", "launched_at")

@@ -31,8 +31,8 @@ def test_a_day_with_the_cli(day: Day) -> None:
     more_memory_more_room(day, books)
     copy = a_backup_and_a_copy(day)
     as_much_as_there_is_quota_for(day)
-    replicas_that_take_over(day, books)
-    going_home(day, books, copy)
+    replicas_that_take_over(day, books, copy)
+    going_home(day)
 
     # `openstack database` has no command for several passwords; test_a_day_with_python has that.
     assert day.succeeded() == OF_ONE_INSTANCE - {"user_change_password"}
@@ -171,20 +171,70 @@ def as_much_as_there_is_quota_for(day: Day) -> None:
     refusal = day.openstack.refused(
         "instance", "create", "more", "--flavor", "db.tiny", "--size", "1", "--datastore", "postgresql"
     )
-    assert "Quota exceeded for resources: instances (2 of 2 in use, 1 asked for). (HTTP 413)" in refusal
+    assert (
+        "Quota exceeded for resources: instances (2 of 2 are taken, 1 more asked for). (HTTP 413)" in refusal
+    )
     assert day.told() == ["instance_create.error quota_exceeded (user)"]
+    assert day.runs[0].start["payload"]["request_id"] in refusal  # with it the operator finds the events
     quotas = {row["Resource"]: row for row in day.openstack.read("quota", "show", PROJECT)}
     assert quotas["instances"] == {"Resource": "instances", "In Use": 2, "Reserved": 0, "Limit": 2}
     assert quotas["volumes"]["In Use"] == 4
     day.openstack.run("quota", "update", PROJECT, "instances", "10")
 
 
-def replicas_that_take_over(day: Day, books: str) -> None:
-    """TODO."""
+def replicas_that_take_over(day: Day, books: str, copy: str) -> None:
+    day.ask(books, "alice", PASSWORD, "create table words (word text)")
+    day.openstack.run("instance", "create", "mirror", "--replica-of", "books", "--replica-count", "2")
+    assert day.told() == ["instance_create.end"] * 2  # one run each
+    rows = {row["Name"]: row for row in day.openstack.read("instance", "list")}
+    assert {name: row["Role"] for name, row in rows.items()} == {
+        "books": "primary",
+        "mirror-1": "replica",
+        "mirror-2": "replica",
+        "copy": "",
+    }
+    first, second = rows["mirror-1"]["ID"], rows["mirror-2"]["ID"]
+    assert day.source_of(books, first, second) == books
+
+    day.ask(books, "alice", PASSWORD, "insert into words values ('from books')")
+    day.openstack.run("instance", "promote", "mirror-1")
+    assert day.told() == ["instance_promote.end"]
+    assert day.source_of(books, first, second) == first
+    day.ask(first, "alice", PASSWORD, "insert into words values ('from the mirror')")
+    words = "select string_agg(word, ', ' order by word) from words"
+    for each in (books, second):
+        day.wait_until_it_says(each, "alice", PASSWORD, words, "from books, from the mirror")
+
+    assert f"Instance {copy} is no replica. (HTTP 400)" in day.openstack.refused(
+        "instance", "promote", "copy"
+    )
+    assert day.told() == ["instance_promote.error not_replica (user)"]
+    assert f"Instance {first} is alive" in day.openstack.refused("instance", "eject", "mirror-1")
+    assert day.told() == ["instance_eject.error source_alive (user)"]
+    assert f"Instance {first} has replicas" in day.openstack.refused("instance", "delete", first)
+    assert day.told() == ["instance_delete.error has_replicas (user)"]
+
+    day.kill_server(first)
+    day.openstack.run("instance", "eject", "mirror-1")
+    assert day.told() == ["instance_eject.end"]
+    source = day.source_of(books, second)
+    assert "replica_of" not in day.tenant.show(first)
+    assert day.ask(source, "alice", PASSWORD, words) == "from books, from the mirror"
+
+    (replica,) = {books, second} - {source}
+    day.openstack.run("instance", "detach", replica)
+    assert day.told() == ["instance_detach.end"]
+    day.ask(replica, "alice", PASSWORD, "insert into words values ('of its own')")
+    assert day.ask(source, "alice", PASSWORD, "select count(*) from words") == 2
 
 
-def going_home(day: Day, books: str, copy: str) -> None:
-    day.openstack.run("instance", "delete", "books", "copy")
-    assert day.told() == ["instance_delete.end"] * 2
+def going_home(day: Day) -> None:
+    day.openstack.run("instance", "delete", "books", "copy", "mirror-1", "mirror-2")
+    assert day.told() == ["instance_delete.end"] * 4
     assert day.openstack.read("instance", "list") == []
-    assert "(HTTP 404)" in day.openstack.refused("instance", "show", books) or copy
+    assert "No instance with a name or ID of 'books' exists" in day.openstack.refused(
+        "instance", "restart", "books"
+    )
+    assert day.told() == []  # what is not there has nothing to tell
+    born = day.values_of("trove.instance.create", "instance_id", "launched_at")
+    assert sorted(born) == sorted(day.values_of("trove.instance.delete", "instance_id", "launched_at"))

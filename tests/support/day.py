@@ -6,13 +6,16 @@ import requests
 from tests.support.announcements import Announcements, ToldRun, settled
 from tests.support.openstack import OpenStack
 from tests.support.standalone import Standalone
-from tests.support.trove import Tenant
+from tests.support.trove import POLL_S, Tenant
+from tests.support.waiting import wait_for
 
 from coffer.catalogue.events import Phase, operation_event
 from coffer.catalogue.operations import OPERATIONS
 
 PROJECT = "3c0ffe12-5f0e-4d8e-9b1d-0a1b2c3d4e5f"
 """An id as Keystone makes them: `openstack database quota` takes others for names, and asks Keystone for them."""
+
+FOLLOW_S = 30.0
 
 OF_ONE_INSTANCE = frozenset(name for name, row in OPERATIONS.items() if row.subject != "cluster")
 """What the specification has for instances, and what belongs to them."""
@@ -78,10 +81,29 @@ class Day:
             row = cursor.fetchone() if cursor.description else None
         return row and row[0]
 
+    def source_of(self, *instance_ids: str) -> str:
+        """Return the one of these instances that has replicas, and prove that they are all the others."""
+        (found,) = [each for each in instance_ids if self.tenant.show(each).get("replicas")]
+        replicas = {each["id"] for each in self.tenant.show(found)["replicas"]}
+        assert replicas | {found} == set(instance_ids)
+        assert {self.tenant.show(each)["replica_of"]["id"] for each in replicas} == {found}
+        return found
+
     def kill_server(self, instance_id: str) -> None:
         """Let the database server of an instance die, and wait until its guest has said so."""
         self.coffer.kill_server(instance_id)
         self.tenant.wait_for_server(instance_id, "CRASHED")
+
+    def wait_until_it_says(
+        self, instance_id: str, user: str, password: str, query: str, value: object
+    ) -> None:
+        """Wait until the server of an instance answers so: a replica is a moment behind its source."""
+        wait_for(
+            lambda: self.ask(instance_id, user, password, query) == value,
+            FOLLOW_S,
+            f"{instance_id} to say {value}",
+            poll_s=POLL_S,
+        )
 
     def _listen(self) -> None:
         """Note the request id of each answer to the Python client."""
