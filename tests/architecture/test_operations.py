@@ -11,13 +11,12 @@ from tests.support.plane import PROJECT, Plane
 from tests.support.rows import new_instance
 
 from coffer.api.routes import PROJECT as PROJECT_PATH
-from coffer.api.routes import ROUTES, guards
+from coffer.api.routes import ROUTES, Route, guards
 from coffer.catalogue.events import EVENTS, Phase
 from coffer.catalogue.operations import OPERATIONS, Operation
 from coffer.catalogue.states import InstanceState
 from coffer.catalogue.traits import Trait, TraitType
 from coffer.store import instances, migrate
-from coffer.taskmanager.resume import resumer
 
 ROOT = Path(__file__).parents[2]
 NOTIFICATIONS = (ROOT / "docs" / "notifications.md").read_text()
@@ -27,12 +26,31 @@ UNSERVED = [operation for operation in OPERATIONS.values() if not operation.buil
 served = pytest.mark.parametrize("operation", SERVED, ids=lambda operation: operation.name)
 unserved = pytest.mark.parametrize("operation", UNSERVED, ids=lambda operation: operation.name)
 
-ANNOUNCES_NOTHING = {
-    "instance:update": "Renaming, which the specification does not announce.",
-    "instance:edit": "The same.",
+NO_OPERATION_OF_ITS_OWN = {
+    "instance:edit": "The twin of instance:update, with the same handler: it begins what that one begins.",
+    "instance:reset_status": "It ends the runs that are open, each with the event of its own operation.",
     "instance:extension:root:create": "Enabling root, which the specification does not announce.",
+    "instance:extension:root:delete": "Disabling root, which the specification does not announce.",
+    "mgmt:instance:reboot": "It begins an instance_restart of the project that owns the instance.",
+    "mgmt:instance:reset_task_status": "See instance:reset_status.",
+    "mgmt:instance:stop": "Stopping a server, which the specification does not announce.",
+    "quota:update": "Setting limits; the periodic quota event tells them.",
 }
-"""What changes something and is no operation, with the reason."""
+"""What changes something without an operation in its row of the table, with the reason."""
+
+
+def route_of(operation: Operation) -> Route:
+    (route,) = [each for each in ROUTES if operation.name in {each.operation, *each.also}]
+    return route
+
+
+def members_of(body: str) -> list[str]:
+    """Return the way into a body: the name of its only member, of that one's only member, and so on."""
+    inner, names = json.loads(body.replace("…", "0")), []
+    while isinstance(inner, dict) and inner:
+        ((name, inner),) = inner.items()
+        names.append(name)
+    return names
 
 
 # --- what is served -------------------------------------------------------------------------------
@@ -40,16 +58,20 @@ ANNOUNCES_NOTHING = {
 
 @served
 def test_a_served_operation_has_one_route_and_it_is_the_call_of_the_client(operation: Operation) -> None:
-    (route,) = [route for route in ROUTES if route.operation == operation.name]
+    route = route_of(operation)
 
     assert f"{route.method} {PROJECT_PATH}{route.path}" == operation.rest
-    if operation.body:
-        assert list(json.loads(operation.body)) == [route.action]
+    if operation.name in route.also:
+        assert route.action is None, "the handler chooses"
+    elif operation.body:
+        assert route.action is not None
+        action = route.action.split(".")
+        assert members_of(operation.body)[: len(action)] == action
 
 
 @served
 def test_a_served_operation_is_guarded(operation: Operation) -> None:
-    (route,) = [route for route in ROUTES if route.operation == operation.name]
+    route = route_of(operation)
     (rule,) = [guard for guard in guards() if guard.name == route.rule]
 
     assert rule.check == "rule:project_member"
@@ -75,22 +97,19 @@ def test_a_served_operation_is_documented(operation: Operation) -> None:
 
 
 def test_whatever_changes_something_is_an_operation_or_says_why_not() -> None:
-    changing = {route.rule for route in ROUTES if route.method != "GET" and route.operation is None}
+    changing = {
+        route.rule for route in ROUTES if route.method != "GET" and route.operation is None and not route.also
+    }
 
-    assert changing == set(ANNOUNCES_NOTHING)
+    assert changing == set(NO_OPERATION_OF_ITS_OWN)
 
 
 def test_every_route_has_a_rule_and_every_operation_of_a_route_is_served() -> None:
     rules = {guard.name for guard in guards()}
 
     assert {route.rule for route in ROUTES} <= rules
-    assert {route.operation for route in ROUTES if route.operation} == {each.name for each in SERVED}
-
-
-def test_whatever_may_be_resumed_can_be() -> None:
-    """`resumer` knows one task; a second resumable operation needs another."""
-    assert [operation.name for operation in OPERATIONS.values() if operation.resumable] == ["instance_delete"]
-    assert resumer.__doc__
+    begun = {name for route in ROUTES for name in (route.operation, *route.also) if name}
+    assert begun == {each.name for each in SERVED}
 
 
 # --- samples --------------------------------------------------------------------------------------
