@@ -94,6 +94,18 @@ class Restart(Shape):
     restart: Nothing
 
 
+class PromoteToReplicaSource(Shape):
+    """POST .../action."""
+
+    promote_to_replica_source: Nothing
+
+
+class EjectReplicaSource(Shape):
+    """POST .../action."""
+
+    eject_replica_source: Nothing
+
+
 class ResetStatus(Shape):
     """POST .../action."""
 

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from coffer.api.call import ACCEPTED, Answer, Call
 from coffer.api.configurations import found
-from coffer.api.settling import Settling, begin
+from coffer.api.settling import Also, Settling, begin
 from coffer.api.spreading import Overtaken, correct, tell_one
 from coffer.catalogue.errors import BadRequest, CofferError, GuestUnreachable, NotFound, WrongState
 from coffer.catalogue.states import USABLE, InstanceState
@@ -23,9 +23,6 @@ from coffer.store.database import Tx
 from coffer.store.instances import Instance
 
 _ATTEMPTS = 5
-
-Also = Callable[[Tx, datetime], None]
-"""What else the call changes, in the transaction that begins the run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,9 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
+from coffer.api import replicas
 from coffer.api.bodies import CreateInstance, NewInstance
 from coffer.api.call import Answer, Call
-from coffer.api.configurations import found
-from coffer.api.configuring import require_fitting
 from coffer.api.databases import database_to_json
 from coffer.api.instances import shown
 from coffer.api.names import check_databases, check_users
@@ -17,24 +16,14 @@ from coffer.api.restoring import datastore_wanted, require_restorable, restore_p
 from coffer.api.settling import Cast, Settling
 from coffer.api.users import user_to_json
 from coffer.api.validation import label_problem, require
-from coffer.catalogue.errors import BadRequest, NotBuilt, NotFound
+from coffer.api.wanted import check_place, configuration_id_of, flavor_of, refuse_unbuilt, size_of
+from coffer.catalogue.errors import BadRequest, NotFound
 from coffer.catalogue.operations import OPERATIONS
 from coffer.clouds.cloud import Flavor
 from coffer.datastores.datastore import Datastore, DatastoreVersion
 from coffer.store import configurations, instances
 from coffer.store.backups import Backup
 from coffer.store.instances import Instance
-
-UNBUILT = {
-    "replica_of": "Creating a replica",
-    "slave_of": "Creating a replica",
-    "nics": "Choosing networks for an instance",
-    "modules": "Installing modules",
-    "locality": "Choosing the locality of replicas",
-}
-"""What the body may hold, and coffer does not do yet."""
-
-_MOST_GIB = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +42,10 @@ class Plan:
 
 def create(call: Call) -> Answer:
     """Create an instance; the answer shows it as it is being built."""
-    plan = _plan(call, call.read(CreateInstance).instance)
+    asked = call.read(CreateInstance).instance
+    if asked.replica_of or asked.slave_of:
+        return replicas.create(call, asked)
+    plan = _plan(call, asked)
     lifecycle = call.services.lifecycle
     instance_id = str(uuid.uuid4())
     operation = OPERATIONS["instance_create"]
@@ -95,72 +87,31 @@ def _plan(call: Call, asked: NewInstance) -> Plan:
         NotBuilt: for what coffer does not do yet.
     """
     require(label_problem(asked.name), "instance.name")
-    _refuse_unbuilt(asked)
+    refuse_unbuilt(asked)
+    if asked.replica_count is not None and asked.replica_count != 1:
+        raise BadRequest(reason="instance.replica_count: only replicas can be more than one.")
     backup = restore_point(call, asked)
     wanted = datastore_wanted(asked, backup)
     datastore, version = version_on_offer(call, wanted, where="instance.datastore")
     check_databases(asked.databases, datastore.rules, "instance.databases")
     check_users(asked.users, datastore.rules, "instance.users")
     _check_grants(asked)
-    if asked.availability_zone is not None:
-        require(label_problem(asked.availability_zone), "instance.availability_zone")
-    region = call.services.settings.region
-    if asked.region_name is not None and asked.region_name != region:
-        raise BadRequest(reason=f"instance.region_name: this is the region {region}, and it knows no other.")
+    check_place(call, asked)
     return Plan(
         asked=asked,
-        flavor=_flavor(call, asked.flavor_ref),
+        flavor=flavor_of(call, asked.flavor_ref),
         volume_gib=_volume_gib(asked),
         datastore=datastore,
         version=version,
-        configuration_id=_configuration_id(call, asked, datastore, version),
+        configuration_id=configuration_id_of(call, asked, datastore.name, version.name),
         backup=backup,
     )
-
-
-def _refuse_unbuilt(asked: NewInstance) -> None:
-    for field, what in UNBUILT.items():
-        if getattr(asked, field):
-            raise NotBuilt(what=what)
-    if asked.replica_count is not None and asked.replica_count != 1:
-        raise BadRequest(reason="instance.replica_count: only replicas can be more than one.")
-    if asked.volume is not None and asked.volume.type is not None:
-        raise NotBuilt(what="Choosing the type of a volume")
-    if asked.access is not None and (asked.access.is_public or asked.access.allowed_cidrs):
-        raise NotBuilt(what="Making an instance public")
-
-
-def _configuration_id(
-    call: Call, asked: NewInstance, datastore: Datastore, version: DatastoreVersion
-) -> str | None:
-    """Find the configuration group that is asked for, or a link that ends in it."""
-    if not asked.configuration:
-        return None
-    group = found(call, asked.configuration.rstrip("/").rpartition("/")[2])
-    require_fitting(group, datastore.name, version.name)
-    return group.id
-
-
-def _flavor(call: Call, reference: str | int | None) -> Flavor:
-    """Find a flavor by its id, or by a link that ends in it."""
-    if reference is None or reference == "":
-        raise BadRequest(reason="instance.flavorRef: an instance needs a flavor.")
-    wanted = str(reference).rstrip("/").rpartition("/")[2]
-    for flavor in call.services.cloud.flavors():
-        if flavor.id == wanted:
-            return flavor
-    raise BadRequest(reason=f"instance.flavorRef: there is no flavor {wanted}.")
 
 
 def _volume_gib(asked: NewInstance) -> int:
     if asked.volume is None:
         raise BadRequest(reason="instance.volume: an instance needs a volume with a size in GiB.")
-    size_gib = asked.volume.size
-    if size_gib < 1:
-        raise BadRequest(reason="instance.volume.size: must be at least 1 (GiB).")
-    if size_gib > _MOST_GIB:
-        raise BadRequest(reason=f"instance.volume.size: must be at most {_MOST_GIB} (GiB).")
-    return size_gib
+    return size_of(asked.volume)
 
 
 def _check_grants(asked: NewInstance) -> None:

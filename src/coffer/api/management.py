@@ -1,6 +1,7 @@
 """Everybody's instances, for administrators of the cloud; the path's project is the administrator's own."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -16,6 +17,7 @@ from coffer.api.views.management import managed
 from coffer.catalogue.errors import BadRequest, NotFound
 from coffer.store import instances
 from coffer.store.instances import Instance
+from coffer.store.replication import replica_ids
 from coffer.wire.json import JSON
 
 LOG = logging.getLogger(__name__)
@@ -38,14 +40,18 @@ def index(call: Call) -> Answer:
             is_deleted=is_deleted,
             include_clustered=include_clustered,
         )
+        replicas = replica_ids(tx, found)
     page = cut(found, limit=request.limit, marker_of=lambda instance: instance.id)
-    items: list[JSON] = [_shown(call, each) for each in page.items]
+    items: list[JSON] = [_shown(call, each, replicas[each.id]) for each in page.items]
     return Answer(200, call.paged({"instances": items}, request, page.next_marker))
 
 
 def show(call: Call) -> Answer:
     """Show one instance of whatever project, also a deleted one."""
-    return Answer(200, {"instance": _shown(call, _anybodys(call))})
+    instance = _anybodys(call)
+    with call.services.database.reading() as tx:
+        replicas = replica_ids(tx, [instance])[instance.id]
+    return Answer(200, {"instance": _shown(call, instance, replicas)})
 
 
 def stop(call: Call) -> Answer:
@@ -99,8 +105,8 @@ def _live(call: Call) -> Instance:
     return found
 
 
-def _shown(call: Call, instance: Instance) -> dict[str, JSON]:
-    return managed(instance, version_number(call, instance), call.viewer())
+def _shown(call: Call, instance: Instance, replicas: Sequence[str]) -> dict[str, JSON]:
+    return managed(instance, version_number(call, instance), call.viewer(), replicas=replicas)
 
 
 def _yes_or_no(call: Call, name: str) -> bool | None:

@@ -5,7 +5,7 @@ from coffer.api.call import Answer, Call
 from coffer.api.guests import asking, credentials_of
 from coffer.api.names import check_password
 from coffer.api.rules import rules_of
-from coffer.api.states import require_usable
+from coffer.api.states import require_usable, require_writable
 from coffer.catalogue.errors import NotFound
 from coffer.store import instances
 
@@ -26,6 +26,7 @@ def enable(call: Call) -> Answer:
     if password is not None:
         check_password(password, rules_of(call, instance), "password")
     require_usable(instance, "enabling root")
+    require_writable(instance)
     chosen = password.reveal() if password is not None else None
     with asking(instance.id):
         name, made = credentials_of(call.services.guest(instance.id).enable_root(call.ctx, chosen))
@@ -39,6 +40,7 @@ def disable(call: Call) -> Answer:
     """Take the superuser away from the tenant."""
     instance = call.instance()
     require_usable(instance, "disabling root")
+    require_writable(instance)
     guest = call.services.guest(instance.id)
     with asking(instance.id):
         # The server is asked too: an answer that came too late left nothing with us.

@@ -5,18 +5,26 @@ the block ends as `.error` what is neither, so that nobody waits for the deadlin
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
 from coffer.api.call import ACCEPTED, Answer, Call
+from coffer.api.states import require_writable
 from coffer.catalogue.errors import CofferError, DeadlineExceeded, GuestUnreachable, Reset
 from coffer.catalogue.operations import OPERATIONS
 from coffer.lifecycle.runs import Beginning, Ending, RunNotOpenError
+from coffer.store import instances
+from coffer.store.database import Tx
 from coffer.store.instances import Instance
 from coffer.wire.context import TroveContext
 
 Cast = Callable[[TroveContext], None]
+Also = Callable[[Tx, datetime], None]
+"""What else a call changes, in the transaction that begins its run."""
+
+_OF_THE_CONTENT = frozenset(name for name in OPERATIONS if name.startswith(("database_", "user_")))
+"""Operations that write in the server."""
 
 
 class Settling:
@@ -85,6 +93,22 @@ class Settling:
             raise refusals[0]
         return ACCEPTED
 
+    def hand_on_each(self, casts: Sequence[Cast]) -> None:
+        """Hand each run on, in the order of the items; one that nobody takes is no reason to keep the others.
+
+        Raises:
+            CofferError: the first failure, if nobody took any; each has ended as `.error` then.
+        """
+        failures: list[CofferError] = []
+        for context, cast in zip(self._contexts, casts, strict=True):
+            try:
+                self.hand_on(context, cast)
+            except CofferError as error:
+                failures.append(error)
+                self._settled(_run_id(context))
+        if len(failures) == len(casts):
+            raise failures[0]
+
     def in_turn(self, jobs: Sequence[Cast]) -> Answer:
         """Do the work of each run here, and end it, in the order of the items; 202 if at least one went well.
 
@@ -142,11 +166,14 @@ def begin(
 
     Raises:
         WrongState: if the instance's state does not allow the operation; the runs have ended as `.error` then.
+        ReplicaReadOnly: if the instance is a replica, and the operation writes in its server; likewise.
         CofferError: what `change` raised; the runs have ended as `.error` likewise.
     """
     traits = [{"instance_id": instance.id, **item} for item in items]
     lifecycle = call.services.lifecycle
     with lifecycle.begin(call.ctx, OPERATIONS[operation], instance=instance, items=traits) as begun:
+        if operation in _OF_THE_CONTENT:
+            require_writable(instances.get(begun.tx, instance.id) or instance)
         change(begun)
     return Settling(call, begun)
 

@@ -1,6 +1,6 @@
-"""In which states a guest is asked at all, by calls that are no runs."""
+"""In which states a guest is asked at all, and whose server may be changed."""
 
-from coffer.catalogue.errors import WrongState
+from coffer.catalogue.errors import ReplicaReadOnly, WrongState
 from coffer.catalogue.states import USABLE, InstanceState
 from coffer.store.instances import Instance
 
@@ -17,3 +17,13 @@ def require_usable(instance: Instance, what: str) -> None:
     if instance.state not in ANSWERING:
         allowed = ", ".join(sorted(ANSWERING))
         raise WrongState(id=instance.id, state=instance.state, operation=what, allowed=allowed)
+
+
+def require_writable(instance: Instance) -> None:
+    """Refuse to change the content of a replica, which its source alone can change.
+
+    Raises:
+        ReplicaReadOnly: naming the source.
+    """
+    if instance.replica_of is not None:
+        raise ReplicaReadOnly(id=instance.id, source_id=instance.replica_of)

@@ -115,6 +115,43 @@ class BackupTooLarge(_UserError):
     )
 
 
+class NotReplica(_UserError):
+    code, status, title = "not_replica", 400, "badRequest"
+    template = "Instance {id} is no replica."
+
+
+class NoReplicas(_UserError):
+    code, status, title = "no_replicas", 400, "badRequest"
+    template = "Instance {id} has no replicas; only the source of replicas can be ejected."
+
+
+class SourceAlive(_UserError):
+    """An ejection loses what the source had not sent yet; while it lives there is a way that loses nothing."""
+
+    code, status, title = "source_alive", 400, "badRequest"
+    template = "Instance {id} is alive; promote one of its replicas instead."
+
+
+class HasReplicas(_UserError):
+    code, status, title = "has_replicas", 403, "forbidden"
+    template = "Instance {id} has replicas; detach or delete them first."
+
+
+class ReplicaOfReplica(_UserError):
+    code, status, title = "replica_of_replica", 403, "forbidden"
+    template = "Instance {id} is a replica itself; make a replica of its source {source_id}."
+
+
+class ReplicaTooSmall(_UserError):
+    code, status, title = "replica_too_small", 403, "forbidden"
+    template = "A replica of instance {id} needs a volume of at least {needed_gib} GiB, not {volume_gib} GiB."
+
+
+class ReplicaReadOnly(_UserError):
+    code, status, title = "replica_read_only", 400, "badRequest"
+    template = "Instance {id} is a replica, so its content follows its source; ask for it at {source_id}."
+
+
 class DatabaseExists(_UserError):
     code, status, title = "database_exists", 400, "badRequest"
     template = "A database with the name {name} already exists."
@@ -174,6 +211,13 @@ class ConfigurationNotApplied(_SystemError):
 
     code, status, title = "configuration_not_applied", 503, "serviceUnavailable"
     template = "The configuration group is changed, but not everywhere yet: {failures} Restart what is named."
+
+
+class ReplicaNotFollowing(_SystemError):
+    """The roles have changed for good; what is named has to be restarted, or deleted and made anew."""
+
+    code, status, title = "replica_not_following", 500, "instanceFault"
+    template = "Instance {source_id} is the source now, but these do not follow it: {replicas}."
 
 
 class StorageFailed(_SystemError):

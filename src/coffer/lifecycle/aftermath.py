@@ -1,7 +1,7 @@
 """What else becomes of a run's subject when the run fails, by operation, in the transaction of its `.error`.
 
-An instance is moved by its operation's `move`; a subject that has states of its own has a row here. What a call
-was refused for never gets here: then nothing had begun.
+An instance is moved by its operation's `move`; a subject that has states of its own has a row here, and so have
+operations that hold more than one instance. What a call was refused for never gets here: then nothing had begun.
 """
 
 import json
@@ -10,6 +10,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from coffer.catalogue.states import UNFINISHED, BackupState
+from coffer.lifecycle import groups
 from coffer.lifecycle.failures import Failure
 from coffer.store import backups
 from coffer.store.database import Tx
@@ -38,11 +39,21 @@ def _fail_deletion(tx: Tx, run: Run, failure: Failure, now: datetime) -> None:
         backups.move(tx, backup.id, {BackupState.DELETING}, BackupState.DELETE_FAILED, now, **fault)
 
 
+def _let_go(tx: Tx, run: Run, failure: Failure, now: datetime) -> None:
+    """The others of a replication group are free again, in the roles that they have by now."""
+    del failure
+    groups.let_go(tx, run, now)
+
+
 def _backup_id(run: Run) -> str:
     return str(json.loads(run.traits)["backup_id"])
 
 
 ON_FAILURE: Mapping[str, Aftermath] = MappingProxyType(
-    {"backup_create": _fail_backup, "backup_delete": _fail_deletion}
+    {
+        "backup_create": _fail_backup,
+        "backup_delete": _fail_deletion,
+        **dict.fromkeys(groups.HOLDING, _let_go),
+    }
 )
-"""Operations whose subject has states of its own."""
+"""Operations that a failure leaves more to do for than to move their instance."""

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from coffer.catalogue.errors import Reset
 from coffer.catalogue.states import USABLE, InstanceState, ServiceStatus
+from coffer.lifecycle import groups
 from coffer.lifecycle.runs import Lifecycle
 from coffer.store import instances, runs
 from coffer.store.instances import Instance
@@ -18,12 +19,12 @@ _STAYING = USABLE | {InstanceState.DELETED}
 
 
 def reset(lifecycle: Lifecycle, instance_id: str, *, heartbeat_expiry_s: float) -> int:
-    """End every open run of an instance, and bring the instance into a state in which it can be deleted.
+    """End every open run that holds an instance, and bring it into a state in which it can be deleted.
 
     Returns how many runs were ended. May be repeated: each step is whole.
     """
     with lifecycle.database.reading() as tx:
-        found = runs.open_of_instance(tx, instance_id)
+        found = runs.open_of_instance(tx, instance_id) + groups.runs_holding(tx, instance_id)
     ended = sum(lifecycle.fail(run.run_id, Reset(operation=run.operation)) for run in found)
     _settle(lifecycle, instance_id, heartbeat_expiry_s)
     LOG.info("status reset instance_id=%s ended_runs=%d", instance_id, ended)
@@ -55,7 +56,7 @@ def _settle(lifecycle: Lifecycle, instance_id: str, heartbeat_expiry_s: float) -
         now = lifecycle.clock()
         instance = instances.get(tx, instance_id)
         # The runs are read after the state: a run that has moved the instance to this state meanwhile is seen.
-        if instance is None or runs.open_of_instance(tx, instance_id):
+        if instance is None or runs.open_of_instance(tx, instance_id) or groups.runs_holding(tx, instance_id):
             return
         state = state_after(instance, now, heartbeat_expiry_s)
         if state == instance.state or not instances.move(tx, instance_id, {instance.state}, state, now):

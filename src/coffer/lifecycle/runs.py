@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from coffer.catalogue.errors import CofferError, Fault
 from coffer.catalogue.events import Phase, operation_event
 from coffer.catalogue.operations import OPERATIONS, Operation
-from coffer.lifecycle import aftermath, moves
+from coffer.lifecycle import aftermath, groups, moves
 from coffer.lifecycle.announcer import Announcement, Announcer
 from coffer.lifecycle.emitter import Clock, utcnow
 from coffer.lifecycle.facts import instance_facts
@@ -106,7 +106,8 @@ class Lifecycle:
     ) -> Iterator[Beginning]:
         """Begin one run an item; the body may write in the same transaction.
 
-        `items` are the start's traits. The operation's move is applied to `instance`, or refused. A CofferError
+        `items` are the start's traits. Without `instance` and `instance_id` a run is about the `instance_id` of its
+        own item, if it has one. The operation's move is applied to `instance`, or refused. A CofferError
         from the refusal or from the body undoes what the body wrote, ends every run as `.error` in the same
         transaction and is raised again after the commit: the call was made, so it is announced.
 
@@ -118,6 +119,8 @@ class Lifecycle:
         refusal: tuple[CofferError, Failure] | None = None
         with self.database.writing() as tx:
             now = self.clock()
+            if instance is not None:
+                groups.take_turn(tx, operation, instance.id)
             state = moves.current_state(tx, instance.id) if instance else None
             begun = [self._open(tx, ctx, operation, subject, state, item, now) for item in items]
             contexts = [ctx.with_ticket(Ticket(run_id=run.run_id, operation=operation.name)) for run in begun]
@@ -213,6 +216,21 @@ class Lifecycle:
 
         return self._patience.persist(once)
 
+    def note(self, change: Callable[[Tx, datetime], object]) -> None:
+        """Write what has come true, whether its run is still open or not; patiently, so `change` only writes."""
+
+        def once() -> None:
+            with self.database.writing() as tx:
+                change(tx, self.clock())
+
+        self._patience.persist(once)
+
+    def is_open(self, run_id: str) -> bool:
+        """Say whether somebody still waits for what a run is to do."""
+        with self.database.reading() as tx:
+            run = runs.get(tx, run_id)
+        return run is not None and run.ended_at is None
+
     def state_fact(
         self, ending: Ending, event_type: str, instance: Instance, **values: int | datetime
     ) -> None:
@@ -261,7 +279,7 @@ class Lifecycle:
             request_id=ctx.request_id,
             project_id=ctx.project_id,
             user_id=ctx.user_id,
-            instance_id=instance_id,
+            instance_id=instance_id or _own_subject(operation, traits),
             item=visible(str(traits[operation.item_trait])) if operation.item_trait in traits else None,
             traits=json.dumps(traits),
             client_ip=ctx.client_ip,
@@ -347,6 +365,13 @@ class Lifecycle:
             run_id=run.run_id,
         )
         self.announcer.announce(tx, [announcement], now)
+
+
+def _own_subject(operation: Operation, traits: Mapping[str, str | int]) -> str | None:
+    """Return the instance that an item is about by itself, where each of a call makes another one."""
+    if operation.subject != "instance" or "instance_id" not in traits:
+        return None
+    return str(traits["instance_id"])
 
 
 def _log_beginnings(begun: Sequence[Run]) -> None:

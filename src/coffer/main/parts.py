@@ -38,6 +38,7 @@ from coffer.main.quotas import quotas
 from coffer.main.settings import understood
 from coffer.store.database import Database
 from coffer.taskmanager.instances import InstanceTasks
+from coffer.taskmanager.leftovers import Leftovers
 from coffer.taskmanager.periodic import Periodic
 from coffer.taskmanager.resume import resumer
 from coffer.wire import transport
@@ -196,9 +197,9 @@ class Site:
         )
 
     def periodic(self, lifecycle: Lifecycle) -> Periodic:
-        """Return what a taskmanager announces by itself, not started.
+        """Return what a taskmanager does by itself from time to time, not started.
 
         Raises:
             SettingsError: if the class that the operator has named cannot be used.
         """
-        return Periodic(periodic.chores(self.conf, lifecycle))
+        return Periodic([Leftovers(lifecycle, self.guest), *periodic.chores(self.conf, lifecycle)])

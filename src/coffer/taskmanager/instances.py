@@ -13,6 +13,7 @@ from coffer.store import configurations, instances
 from coffer.store.instances import Instance
 from coffer.store.runs import open_runs
 from coffer.taskmanager.backups import Backups
+from coffer.taskmanager.replication import Replication, ours
 from coffer.taskmanager.resizing import Resizing
 from coffer.taskmanager.tasks import Outcome, runs
 from coffer.wire.context import TroveContext
@@ -23,8 +24,8 @@ Guest = Callable[[str], GuestClient]
 """Gives the client of the guest agent of an instance id."""
 
 
-class InstanceTasks(Resizing, Backups):
-    """Creates, restarts, resizes and deletes instances, and has them backed up."""
+class InstanceTasks(Resizing, Backups, Replication):
+    """Creates, restarts, resizes and deletes instances, has them backed up, and changes who follows whom."""
 
     def __init__(self, lifecycle: Lifecycle, cloud: Cloud, guest: Guest, *, objects: ObjectStore) -> None:
         """Work on `cloud` and through `guest`; backups lie in `objects`."""
@@ -69,6 +70,22 @@ class InstanceTasks(Resizing, Backups):
         )
         return Outcome.HANDED_OVER
 
+    @runs
+    def create_replica(self, ctx: TroveContext, *, instance_id: str) -> Outcome:
+        """Make the server, then let the guest fetch everything from the source, follow it, and end the run."""
+        source_id = self._instance(instance_id).replica_of
+        assert source_id is not None, "the API makes the row of a replica with its source"
+        with ours():
+            source = self._guest(source_id).admit_replica(ctx.with_ticket(None), instance_id)
+        try:
+            self._make_server(ctx, instance_id)
+            wanted = self._parameters(instance_id)
+            self._guest(instance_id).replicate(ctx, source, configuration=wanted)
+        except Exception:
+            self._dismiss(ctx, source_id, instance_id)
+            raise
+        return Outcome.HANDED_OVER
+
     def _make_server(self, ctx: TroveContext, instance_id: str) -> None:
         """Make the server, and let its guest end the run.
 
@@ -94,9 +111,15 @@ class InstanceTasks(Resizing, Backups):
 
     @runs
     def restart_instance(self, ctx: TroveContext, *, instance_id: str) -> Outcome:
-        """Restart the database server, with what its configuration group says, and wait until it serves again."""
+        """Restart the database server, with what its configuration group says, and wait until it serves again.
+
+        A replica that has lost its source, or has a new one, finds it by this.
+        """
         assert ctx.notification is not None
         self._guest(instance_id).restart(ctx, configuration=self._parameters(instance_id))
+        source_id = self._instance(instance_id).replica_of
+        if source_id is not None:
+            self._try_to_follow(ctx, source_id, instance_id)
         self.lifecycle.end(ctx.notification.run_id)
         return Outcome.ENDED
 
@@ -105,6 +128,9 @@ class InstanceTasks(Resizing, Backups):
         """Remove everything of the instance, then say that it is gone. May be done twice."""
         assert ctx.notification is not None
         self._cloud.delete(instance_id)
+        source_id = self._instance(instance_id).replica_of
+        if source_id is not None:
+            self._dismiss(ctx, source_id, instance_id)
         self._end_others(instance_id, but=ctx.notification.run_id)
         self.lifecycle.end(ctx.notification.run_id, self._end_bill)
         return Outcome.ENDED

@@ -10,6 +10,12 @@ from coffer.wire.taskmanager_client import TaskmanagerClient
 
 def resumer(taskmanager: TaskmanagerClient) -> Callable[[Run], None]:
     """Return a function that casts the task of a resumable run anew, and raises DispatchFailed as the cast does."""
+    plain = {
+        "instance_delete": taskmanager.delete_instance,
+        "instance_promote": taskmanager.promote_instance,
+        "instance_eject": taskmanager.eject_instance,
+        "instance_detach": taskmanager.detach_instance,
+    }
 
     def resume(run: Run) -> None:
         ctx, traits = context_of(run), json.loads(run.traits)
@@ -18,14 +24,13 @@ def resumer(taskmanager: TaskmanagerClient) -> Callable[[Run], None]:
             return
         assert run.instance_id is not None
         match run.operation:
-            case "instance_delete":
-                taskmanager.delete_instance(ctx, run.instance_id)
             case "instance_resize_instance":
                 taskmanager.resize_instance(ctx, run.instance_id, traits["new_flavor_id"])
             case "instance_resize_volume":
                 taskmanager.resize_volume(ctx, run.instance_id, traits["new_size"])
             case _:
-                raise AssertionError(f"{run.operation} is resumable but has no task here")
+                assert run.operation in plain, f"{run.operation} is resumable but has no task here"
+                plain[run.operation](ctx, run.instance_id)
 
     return resume
 

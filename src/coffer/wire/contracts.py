@@ -55,6 +55,7 @@ TASKMANAGER = Contract(
         {"create_instance", "restart_instance", "delete_instance", "resize_instance", "resize_volume"}
         | {"abandon_instance"}
         | {"restore_instance", "create_backup", "delete_backup"}
+        | {"create_replica", "promote_instance", "eject_instance", "detach_instance"}
     ),
 )
 CONDUCTOR = Contract(

@@ -47,6 +47,22 @@ class TaskmanagerClient:
             users=[dict(each) for each in users],
         )
 
+    def create_replica(self, ctx: TroveContext, instance_id: str) -> None:
+        """Make the server of a replica, whose row says of what."""
+        self._rpc.cast(ctx, "create_replica", instance_id=instance_id)
+
+    def promote_instance(self, ctx: TroveContext, instance_id: str) -> None:
+        """Let a replica take the place of its source, which follows it from then on."""
+        self._rpc.cast(ctx, "promote_instance", instance_id=instance_id)
+
+    def eject_instance(self, ctx: TroveContext, instance_id: str) -> None:
+        """Let the best of its replicas take the place of a dead source."""
+        self._rpc.cast(ctx, "eject_instance", instance_id=instance_id)
+
+    def detach_instance(self, ctx: TroveContext, instance_id: str) -> None:
+        """Make a replica an instance of its own."""
+        self._rpc.cast(ctx, "detach_instance", instance_id=instance_id)
+
     def create_backup(self, ctx: TroveContext, backup_id: str) -> None:
         """Have the guest of its instance make a backup."""
         self._rpc.cast(ctx, "create_backup", backup_id=backup_id)

@@ -1,5 +1,6 @@
 """An instance row as the body that the clients read."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -32,8 +33,10 @@ def operating_status(instance: Instance, viewer: Viewer) -> str:
     return str(instance.service_status)
 
 
-def summary(instance: Instance, version_number: str | None, viewer: Viewer) -> dict[str, JSON]:
-    """Return an instance as the lists show it."""
+def summary(
+    instance: Instance, version_number: str | None, viewer: Viewer, *, replicas: Sequence[str] = ()
+) -> dict[str, JSON]:
+    """Return an instance as the lists show it; `replicas` are the ids of its own."""
     here = viewer.here
     body: dict[str, JSON] = {
         "id": instance.id,
@@ -52,18 +55,24 @@ def summary(instance: Instance, version_number: str | None, viewer: Viewer) -> d
     if instance.volume_gib is not None:
         body["volume"] = _volume(instance, instance.volume_gib)
     if instance.replica_of is not None:
-        source = instance.replica_of
-        body["replica_of"] = {"id": source, "links": here.links(f"instances/{source}")}
+        body["replica_of"] = _linked(here, instance.replica_of)
+    if replicas:
+        body["replicas"] = [_linked(here, each) for each in replicas]
     if instance.cluster_id is not None:
         body["cluster_id"] = instance.cluster_id
     return body
 
 
 def detail(
-    instance: Instance, version_number: str | None, viewer: Viewer, *, group_name: str | None = None
+    instance: Instance,
+    version_number: str | None,
+    viewer: Viewer,
+    *,
+    group_name: str | None = None,
+    replicas: Sequence[str] = (),
 ) -> dict[str, JSON]:
     """Return an instance as it is shown alone; `group_name` is its configuration group's."""
-    body = summary(instance, version_number, viewer)
+    body = summary(instance, version_number, viewer, replicas=replicas)
     if instance.configuration_id is not None:
         group_id = instance.configuration_id
         links = viewer.here.links(f"configurations/{group_id}")
@@ -81,6 +90,10 @@ def detail(
             "encrypted_rpc_messaging": False,
         }
     return body
+
+
+def _linked(here: Here, instance_id: str) -> JSON:
+    return {"id": instance_id, "links": here.links(f"instances/{instance_id}")}
 
 
 def _volume(instance: Instance, size_gib: int) -> JSON:

@@ -109,7 +109,10 @@ PROMOTE = Operation(
     deadline_s=1800,
     subject="instance",
     start=(text("instance_id", "Replica to promote."),),
-    move=Move(allowed=USABLE, during=InstanceState.PROMOTE, end=InstanceState.ACTIVE),
+    # Afterwards as before: the replica's own server does not restart.
+    move=Move(allowed=USABLE, during=InstanceState.PROMOTE),
+    resumable=True,
+    built=True,
 )
 
 EJECT = Operation(
@@ -128,6 +131,8 @@ EJECT = Operation(
         during=InstanceState.EJECT,
         end=InstanceState.ACTIVE,
     ),
+    resumable=True,
+    built=True,
 )
 
 DELETE = Operation(
@@ -159,7 +164,9 @@ DETACH = Operation(
     deadline_s=600,
     subject="instance",
     start=(text("instance_id", "Replica to detach."),),
-    move=Move(allowed=USABLE, during=InstanceState.DETACH, end=InstanceState.ACTIVE),
+    move=Move(allowed=USABLE, during=InstanceState.DETACH),
+    resumable=True,
+    built=True,
 )
 
 ATTACH_CONFIGURATION = Operation(
