@@ -146,14 +146,16 @@ def test_a_control_plane_killed_in_a_backup_leaves_a_failed_backup_and_a_working
         coffer.kill_and_start()
     run = settled(coffer).only("backup_create")
     assert (run.error["error_code"], run.error["fault"]) == ("owner_died", "system")
-    assert books.api.backups.get(backup_id).status == "FAILED"
-    assert books.tenant.show(books.id)["status"] == "ACTIVE"
+    failed = books.api.backups.get(backup_id)
+    assert (failed.status, failed.fault["message"]) == ("FAILED", run.error["message"])
+    wait_for(lambda: not folder(coffer, backup_id).exists(), BACKUP_S, "what was begun to be removed")
+    shown = books.tenant.show(books.id)
+    assert (shown["status"], shown.get("fault")) == ("ACTIVE", None)
     books.tenant.wait_for_server(books.id, "HEALTHY")
     copy = books.restore(books.back_up(incremental=1))
     books.tenant.wait_for(copy, "ACTIVE")
     assert books.words(copy) == ["kept"]
     books.api.backups.delete(backup_id)
-    wait_for(lambda: not folder(coffer, backup_id).exists(), BACKUP_S, "what was begun to be removed")
 
 
 def test_a_control_plane_that_is_stopped_does_not_wait_for_a_backup(coffer: Standalone, books: Books) -> None:

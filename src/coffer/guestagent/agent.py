@@ -67,8 +67,9 @@ class GuestAgent:
         self._reporter = reporter
         self._instance_id = instance_id
         self._work = Work(driver, reporter)
+        self._endpoint = Endpoint(self._work, objects)
         self._server = guest_contract(instance_id).server(
-            transport, server=GUEST_SERVER, endpoint=Endpoint(self._work, objects)
+            transport, server=GUEST_SERVER, endpoint=self._endpoint
         )
         self._heartbeat = Heartbeat(
             instance_id=instance_id,
@@ -87,7 +88,7 @@ class GuestAgent:
         A broker that is not there yet is tried again until it is.
         """
         LOG.info("guest agent starts instance_id=%s", self._instance_id)
-        self._reporter.recover()
+        self._reporter.recover(self._endpoint.clear)
         self._heartbeat.start()
         self._reviving.start()
 

@@ -1,6 +1,7 @@
 """Backups: from the server beside the agent into the object store, and from there into a new server."""
 
 import hashlib
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -14,6 +15,8 @@ from coffer.guestagent.service import Service
 from coffer.guestagent.shapes import MadeBackup, NewBackup, made_backup_from, new_backup_from
 from coffer.wire.context import TroveContext
 from coffer.wire.json import JSON
+
+LOG = logging.getLogger(__name__)
 
 _CHUNK_BYTES: Final = 2**20
 
@@ -31,7 +34,7 @@ class Backups(Service):
             stored = self._alone(new_backup_from(backup))
             return {"size_bytes": stored.size_bytes, "checksum": stored.checksum}
 
-        self._work.beside(ctx, work)
+        self._work.beside(ctx, work, leaves=_folder_of(backup.get("archive")))
 
     def restore(
         self,
@@ -52,6 +55,15 @@ class Backups(Service):
                 self._make(databases, users, configuration)
 
         self._work.in_background(ctx, change)
+
+    def clear(self, folder: str) -> None:
+        """Remove the beginning of a backup whose agent was killed; what cannot be goes when the backup is deleted."""
+        if self._objects is None:
+            return
+        try:
+            self._objects.delete(folder)
+        except (StorageFailed, ValueError) as error:
+            LOG.warning("a backup's beginning is left folder=%s reason=%s", folder, error)
 
     def _alone(self, backup: NewBackup) -> Stored:
         # After a reset the control plane may ask for another one while the last is still being made.
@@ -105,3 +117,8 @@ class Backups(Service):
         if self._objects is None:
             raise GuestFailed(reason="The guest agent has no storage for backups.")
         return self._objects
+
+
+def _folder_of(archive: object) -> str | None:
+    """Return the folder of a backup to be made; whether it is one is seen when the backup is made."""
+    return archive.partition("/")[0] if isinstance(archive, str) else None

@@ -25,10 +25,14 @@ DIR_NAME: Final = "journal"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A run that an earlier agent has taken; `outcome` is None if it was still under way."""
+    """A run that an earlier agent has taken; `outcome` is None if it was still under way.
+
+    `leaves` is the folder of the object store in which the run leaves a beginning when it is cut short.
+    """
 
     ctx: TroveContext
     outcome: Outcome | None
+    leaves: str | None = None
 
 
 class Journal:
@@ -38,13 +42,13 @@ class Journal:
         """Keep the files in the directory of an instance."""
         self._directory = guest_dir / DIR_NAME
 
-    def begin(self, ctx: TroveContext) -> None:
-        """Note that the context's run is under way."""
-        self._write(ctx, None)
+    def begin(self, ctx: TroveContext, *, leaves: str | None = None) -> None:
+        """Note that the context's run is under way, and what it leaves when it is cut short."""
+        self._write(ctx, {} if leaves is None else {"leaves": leaves})
 
     def decide(self, ctx: TroveContext, outcome: Outcome) -> None:
         """Note how the run ended; for a report that nobody takes yet."""
-        self._write(ctx, outcome)
+        self._write(ctx, {"outcome": outcome_to_json(outcome)})
 
     def forget(self, ctx: TroveContext) -> None:
         """Note that the report was taken."""
@@ -61,10 +65,8 @@ class Journal:
             return []
         return [entry for entry in map(_read, files) if entry is not None]
 
-    def _write(self, ctx: TroveContext, outcome: Outcome | None) -> None:
-        kept: dict[str, JSON] = {"context": ctx.to_dict()}
-        if outcome is not None:
-            kept["outcome"] = outcome_to_json(outcome)
+    def _write(self, ctx: TroveContext, more: Mapping[str, JSON]) -> None:
+        kept: dict[str, JSON] = {"context": ctx.to_dict(), **more}
         try:
             self._directory.mkdir(mode=0o700, exist_ok=True)
             replace_file(self._path(ctx), json.dumps(kept))
@@ -84,7 +86,8 @@ def _read(path: Path) -> Entry | None:
         kept = json.loads(path.read_text(encoding="utf-8"))
         ctx = TroveContext.from_dict(kept["context"], overwrite=False)
         if path.suffix == ".json" and ctx.notification is not None:
-            return Entry(ctx, _outcome(kept.get("outcome")))
+            leaves = kept.get("leaves")
+            return Entry(ctx, _outcome(kept.get("outcome")), leaves if isinstance(leaves, str) else None)
         LOG.warning("journal has no run in it path=%s", path)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         LOG.warning("journal cannot be read path=%s error=%s", path, type(error).__name__)

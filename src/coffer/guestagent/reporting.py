@@ -58,15 +58,22 @@ class Reporter:
         """The last runs by id; None for one that is under way."""
         self._unsent: deque[tuple[TroveContext, Outcome]] = deque(maxlen=_REMEMBERED_RUNS)
 
-    def run(self, ctx: TroveContext, work: Callable[[], Mapping[str, JSON] | None]) -> None:
+    def run(
+        self,
+        ctx: TroveContext,
+        work: Callable[[], Mapping[str, JSON] | None],
+        *,
+        leaves: str | None = None,
+    ) -> None:
         """Do the work of the context's run and report its end; without a run (old control plane), just do it.
 
-        What the work returns goes into the report.
+        What the work returns goes into the report. `leaves` is where it leaves a beginning in the object store if
+        this agent is killed.
 
         Raises:
             Exception: whatever the work raised, after it was reported.
         """
-        if not self._admit(ctx):
+        if not self._admit(ctx, leaves):
             return
         try:
             traits = work()
@@ -75,10 +82,11 @@ class Reporter:
             raise
         self._finish(ctx, Ended(dict(traits or {})))
 
-    def recover(self) -> None:
+    def recover(self, clear: Callable[[str], None] = lambda _: None) -> None:
         """Take over what an earlier agent left unreported; the next `resend` reports it.
 
-        A run that was under way has failed: what is half done is not begun again.
+        A run that was under way has failed: what is half done is not begun again, and `clear` is called with what it
+        leaves.
         """
         for entry in self._journal.left():
             assert entry.ctx.notification is not None
@@ -89,6 +97,8 @@ class Reporter:
                 ticket.operation,
                 entry.outcome is not None,
             )
+            if entry.outcome is None and entry.leaves is not None:
+                clear(entry.leaves)
             outcome = entry.outcome or interrupted(ticket.operation)
             with self._lock:
                 self._outcomes[ticket.run_id] = outcome
@@ -110,7 +120,7 @@ class Reporter:
                 if self._unsent and self._unsent[0][0] is ctx:
                     self._unsent.popleft()
 
-    def _admit(self, ctx: TroveContext) -> bool:
+    def _admit(self, ctx: TroveContext, leaves: str | None) -> bool:
         """Return whether this delivery is the first of its run."""
         if ctx.notification is None:
             return True
@@ -123,7 +133,7 @@ class Reporter:
                     self._outcomes.popitem(last=False)
             outcome = self._outcomes[run_id]
         if is_first:
-            self._journal.begin(ctx)
+            self._journal.begin(ctx, leaves=leaves)
             return True
         LOG.warning("task delivered again run_id=%s under_way=%s", run_id, outcome is None)
         if outcome is not None:

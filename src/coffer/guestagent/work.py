@@ -51,14 +51,18 @@ class Work:
         finally:
             self.changed()
 
-    def beside(self, ctx: TroveContext, work: Callable[[], Mapping[str, JSON]]) -> None:
+    def beside(
+        self, ctx: TroveContext, work: Callable[[], Mapping[str, JSON]], *, leaves: str | None = None
+    ) -> None:
         """Do what changes nothing, beside the changes, and report with what it returns how the run ended.
+
+        `leaves`: see `Reporter.run`.
 
         Raises:
             Exception: whatever the work raised, after it was reported.
         """
         try:
-            self._reporter.run(ctx, work)
+            self._reporter.run(ctx, work, leaves=leaves)
         finally:
             self.changed()
 

@@ -4,6 +4,7 @@ import logging
 import threading
 
 from coffer.catalogue.errors import CofferError
+from coffer.catalogue.states import BackupState
 from coffer.clouds.cloud import Cloud
 from coffer.clouds.object_store import ObjectStore
 from coffer.store import backups, instances
@@ -75,7 +76,7 @@ def _remove(cloud: Cloud, instance_id: str) -> None:
 
 
 def reconcile_backups(database: Database, objects: ObjectStore) -> None:
-    """Remove what is left in the object store of deleted backups: of a guest, say, that was late to hear of it.
+    """Remove what is left in the object store of deleted backups, and of failed ones: of a late guest, say.
 
     What belongs to no backup that the database has ever heard of is not touched either.
     """
@@ -89,8 +90,8 @@ def reconcile_backups(database: Database, objects: ObjectStore) -> None:
     for folder, row in known.items():
         if row is None:
             LOG.error("the storage has a backup that the database does not know backup_id=%s", folder)
-        elif row.deleted_at is not None:
-            LOG.warning("removing what is left of a deleted backup backup_id=%s", folder)
+        elif row.deleted_at is not None or row.state is BackupState.FAILED:
+            LOG.warning("removing what is left of a backup backup_id=%s state=%s", folder, row.state)
             try:
                 objects.delete(folder)
             except CofferError as error:

@@ -195,12 +195,13 @@ def test_a_deletion_that_fails_can_be_asked_for_again(control: ControlPlane, ins
     assert not place.exists()
 
 
-def test_what_a_late_guest_left_of_a_deleted_backup_is_removed(
+def test_what_a_late_guest_left_of_a_backup_that_is_none_is_removed(
     control: ControlPlane, instance_id: str
 ) -> None:
-    backup_id = made(control, instance_id)
-    kept = made(control, instance_id)
+    backup_id, failed, kept = (made(control, instance_id) for _ in range(3))
     delete(control, backup_id)
+    with control.database.writing() as tx:
+        backups.move(tx, failed, {"COMPLETED"}, "FAILED", utcnow())
     place = folder(control, backup_id)
     place.mkdir()
     (place / "archive").write_bytes(b"late")
@@ -208,6 +209,7 @@ def test_what_a_late_guest_left_of_a_deleted_backup_is_removed(
     stranger.mkdir()
     reconcile_backups(control.database, control.site.objects())
     assert not place.exists()
+    assert not folder(control, failed).exists()
     assert stranger.exists()
     assert (folder(control, kept) / "archive").exists()
     stranger.rmdir()

@@ -15,6 +15,7 @@ from tests.support.messaging import MEMORY_URL, messaging_conf
 from tests.support.scratch import scratch_dir
 from tests.support.waiting import wait_for
 
+from coffer.clouds.object_store import ObjectStore
 from coffer.datastores.driver import Place
 from coffer.datastores.postgresql.driver import PostgresqlDriver
 from coffer.datastores.postgresql.server import Patience
@@ -103,7 +104,7 @@ class Guest:
     driver: PostgresqlDriver
     client: GuestClient
     conductor: RecordingConductor
-    new_agent: Callable[[], GuestAgent]
+    new_agent: Callable[..., GuestAgent]
     transport: RpcTransport
 
     def prepare(self, *, databases: Any = (), users: Any = ()) -> Report:
@@ -134,7 +135,7 @@ def guest(scratch_dir: Path) -> Iterator[Guest]:
         driver = PostgresqlDriver(place, patience)
         stack.callback(driver.stop)
 
-        def new_agent() -> GuestAgent:
+        def new_agent(objects: ObjectStore | None = None) -> GuestAgent:
             agent = GuestAgent(
                 instance_id=place.instance_id,
                 guest_dir=place.directory,
@@ -142,6 +143,7 @@ def guest(scratch_dir: Path) -> Iterator[Guest]:
                 conductor=ConductorClient(transport),
                 transport=transport,
                 report_interval_s=0.5,
+                objects=objects,
             )
             agent.start()
             stack.callback(agent.stop)

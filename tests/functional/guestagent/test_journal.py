@@ -10,6 +10,7 @@ from tests.functional.guestagent.test_reporting import Wire, run_id
 from tests.support.waiting import wait_for
 
 from coffer.catalogue.errors import DispatchFailed, GuestFailed
+from coffer.clouds.local.object_store import DirectoryStore
 from coffer.guestagent.journal import DIR_NAME, Journal
 from coffer.guestagent.reporting import Reporter
 from coffer.wire.context import TroveContext
@@ -24,7 +25,7 @@ class Agent:
         self._let_go = threading.Event()
         self._threads: list[threading.Thread] = []
 
-    def take(self, ctx: TroveContext) -> None:
+    def take(self, ctx: TroveContext, *, leaves: str | None = None) -> None:
         """Begin to work on a run."""
         entered = threading.Event()
 
@@ -32,7 +33,7 @@ class Agent:
             entered.set()
             assert self._let_go.wait(30)
 
-        self._threads.append(threading.Thread(target=self.reporter.run, args=(ctx, work)))
+        self._threads.append(threading.Thread(target=lambda: self.reporter.run(ctx, work, leaves=leaves)))
         self._threads[-1].start()
         assert entered.wait(10)
 
@@ -61,6 +62,19 @@ def test_a_run_under_way_when_the_agent_died_is_reported_as_failed_by_the_next(
     assert after.wire.said == [(run_id(ctx), "guest_failed")]
     assert "The guest agent stopped in the middle of user_create." in after.wire.details
     assert left(tmp_path) == []
+
+
+def test_what_a_killed_agent_left_is_cleared_and_what_is_done_is_kept(killed: Agent, tmp_path: Path) -> None:
+    killed.take(context("backup_create"), leaves="begun")
+    killed.take(context("user_create"))
+    before = Agent(tmp_path)
+    before.wire.is_cut = True
+    before.reporter.run(context("backup_create"), lambda: None, leaves="made")
+    cleared: list[str] = []
+
+    Agent(tmp_path).reporter.recover(cleared.append)
+
+    assert cleared == ["begun"]
 
 
 def test_it_is_not_begun_again_when_the_broker_delivers_it_again(killed: Agent, tmp_path: Path) -> None:
@@ -151,6 +165,24 @@ def test_the_next_agent_of_a_real_instance_reports_what_was_left(guest: Guest) -
     assert report.value["message"] == "The guest agent stopped in the middle of user_create."
     wait_for(lambda: left(guest.place.directory) == [], 10, "the journal to be empty")
     assert guest.prepare().etype == ""
+
+
+@pytest.mark.parametrize("folder", ["b-1", "../b-1", ""])
+def test_the_next_agent_of_a_real_instance_removes_the_beginning_of_a_backup(
+    guest: Guest, tmp_path: Path, folder: str
+) -> None:
+    store = DirectoryStore(tmp_path / "backups")
+    with store.writing("b-1/archive") as upload:
+        upload.write(b"the beginning")
+    with store.writing("b-2/archive") as upload:
+        upload.write(b"another one")
+    ctx = context("backup_create")
+    Journal(guest.place.directory).begin(ctx, leaves=folder)
+
+    guest.new_agent(objects=store)
+
+    assert guest.conductor.of(ctx).etype == "guest_failed"
+    assert store.folders() == (["b-2"] if folder == "b-1" else ["b-1", "b-2"])
 
 
 def left(guest_dir: Path) -> list[Path]:
