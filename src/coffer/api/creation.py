@@ -16,7 +16,7 @@ from coffer.api.restoring import datastore_wanted, require_restorable, restore_p
 from coffer.api.settling import Cast, Settling
 from coffer.api.users import user_to_json
 from coffer.api.validation import label_problem, require
-from coffer.api.wanted import check_place, configuration_id_of, flavor_of, refuse_unbuilt, size_of
+from coffer.api.wanted import configuration_id_of, flavor_of, refuse_unbuilt, size_of, zone_of
 from coffer.catalogue.errors import BadRequest, NotFound
 from coffer.catalogue.operations import OPERATIONS
 from coffer.clouds.cloud import Flavor
@@ -35,6 +35,7 @@ class Plan:
     volume_gib: int
     datastore: Datastore
     version: DatastoreVersion
+    availability_zone: str
     configuration_id: str | None = None
     backup: Backup | None = None
     """What the new instance starts from; None: from nothing."""
@@ -96,13 +97,13 @@ def _plan(call: Call, asked: NewInstance) -> Plan:
     check_databases(asked.databases, datastore.rules, "instance.databases")
     check_users(asked.users, datastore.rules, "instance.users")
     _check_grants(asked)
-    check_place(call, asked)
     return Plan(
         asked=asked,
         flavor=flavor_of(call, asked.flavor_ref),
         volume_gib=_volume_gib(asked),
         datastore=datastore,
         version=version,
+        availability_zone=zone_of(call, asked),
         configuration_id=configuration_id_of(call, asked, datastore.name, version.name),
         backup=backup,
     )
@@ -153,7 +154,7 @@ def _row(call: Call, plan: Plan, instance_id: str, now: datetime) -> Instance:
         flavor_name=plan.flavor.name,
         ram_mib=plan.flavor.ram_mib,
         volume_gib=plan.volume_gib,
-        availability_zone=plan.asked.availability_zone,
+        availability_zone=plan.availability_zone,
         configuration_id=plan.configuration_id,
         region=call.services.settings.region,
         created_at=now,

@@ -15,7 +15,7 @@ from coffer.api.offers import version_on_offer
 from coffer.api.quotas import allocate_instances
 from coffer.api.settling import Settling
 from coffer.api.validation import label_problem, require
-from coffer.api.wanted import check_place, configuration_id_of, end_of, flavor_of, refuse_unbuilt, size_of
+from coffer.api.wanted import configuration_id_of, end_of, flavor_of, refuse_unbuilt, size_of, zone_of
 from coffer.catalogue.errors import (
     BadRequest,
     NotFound,
@@ -51,6 +51,7 @@ class Plan:
     source: Instance
     flavor: Flavor
     volume_gib: int | None
+    availability_zone: str
     count: int
     configuration_id: str | None
 
@@ -92,7 +93,6 @@ def _plan(call: Call, asked: NewInstance) -> Plan:
         if getattr(asked, field):
             raise BadRequest(reason=f"instance.{field}: {why}.")
     refuse_unbuilt(asked)
-    check_place(call, asked)
     source = _source(call, asked)
     if asked.datastore is not None:
         _require_same(call, asked, source)
@@ -101,6 +101,7 @@ def _plan(call: Call, asked: NewInstance) -> Plan:
         source=source,
         flavor=flavor_of(call, asked.flavor_ref or source.flavor_id),
         volume_gib=size_of(asked.volume) if asked.volume is not None else source.volume_gib,
+        availability_zone=zone_of(call, asked),
         count=count,
         configuration_id=configuration_id_of(call, asked, source.datastore, source.datastore_version),
     )
@@ -192,7 +193,7 @@ def _row(call: Call, plan: Plan, source: Instance, instance_id: str, name: str, 
         flavor_name=plan.flavor.name,
         ram_mib=plan.flavor.ram_mib,
         volume_gib=plan.volume_gib,
-        availability_zone=plan.asked.availability_zone,
+        availability_zone=plan.availability_zone,
         replica_of=source.id,
         configuration_id=plan.configuration_id,
         root_enabled_at=source.root_enabled_at,

@@ -6,7 +6,6 @@ from coffer.api.bodies import NewInstance, Volume
 from coffer.api.call import Call
 from coffer.api.configurations import found
 from coffer.api.configuring import require_fitting
-from coffer.api.validation import label_problem, require
 from coffer.catalogue.errors import BadRequest, NotBuilt
 from coffer.clouds.cloud import Flavor
 
@@ -35,17 +34,22 @@ def refuse_unbuilt(asked: NewInstance) -> None:
         raise NotBuilt(what="Making an instance public")
 
 
-def check_place(call: Call, asked: NewInstance) -> None:
-    """Refuse a place that cannot be.
+def zone_of(call: Call, asked: NewInstance) -> str:
+    """Return the availability zone of a new instance: the one asked for, or the cloud's first.
 
     Raises:
-        BadRequest: naming the field.
+        BadRequest: naming the field that asks for a place that is none.
     """
-    if asked.availability_zone is not None:
-        require(label_problem(asked.availability_zone), "instance.availability_zone")
     region = call.services.settings.region
     if asked.region_name is not None and asked.region_name != region:
         raise BadRequest(reason=f"instance.region_name: this is the region {region}, and it knows no other.")
+    zones = call.services.cloud.zones()
+    if asked.availability_zone is not None and asked.availability_zone not in zones:
+        offered = ", ".join(zones)
+        raise BadRequest(
+            reason=f"instance.availability_zone: there is no such zone here; there is {offered}."
+        )
+    return asked.availability_zone or zones[0]
 
 
 def flavor_of(call: Call, reference: str | int | None) -> Flavor:

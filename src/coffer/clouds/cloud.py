@@ -54,6 +54,10 @@ class Cloud(Protocol):
         """Return the sizes on offer, smallest first as the operator listed them."""
         ...
 
+    def zones(self) -> Sequence[str]:
+        """Return the availability zones; an instance whose tenant does not choose gets the first."""
+        ...
+
     def create(self, spec: ServerSpec) -> Server:
         """Make room for an instance and start its guest agent; the database server is the guest's business.
 

@@ -146,6 +146,7 @@ class Site:
         """Return the local cloud, its guests started by `launcher`."""
         local = self.conf.local_cloud
         settings = LocalSettings(
+            availability_zone=local.availability_zone,
             address=local.address,
             ports=range(local.first_port, local.last_port + 1),
             base_uid=local.base_uid,

@@ -153,6 +153,11 @@ API = (
 LOCAL_CLOUD = (
     cfg.StrOpt("root", help="Where instances live. Standalone: the state directory."),
     cfg.StrOpt("flavors_file", help="A TOML file with the flavors on offer, in place of the built-in table."),
+    cfg.StrOpt(
+        "availability_zone",
+        default=_LOCAL_CLOUD.availability_zone,
+        help="The availability zone that this machine is; instances are created in it, and in no other.",
+    ),
     cfg.StrOpt("address", default=_LOCAL_CLOUD.address, help="Where the database servers listen."),
     cfg.PortOpt("first_port", default=_LOCAL_CLOUD.ports[0], help="The first port for database servers."),
     cfg.PortOpt("last_port", default=_LOCAL_CLOUD.ports[-1], help="The last port for database servers."),

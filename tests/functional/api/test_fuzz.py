@@ -76,7 +76,7 @@ SHAPES: dict[str, st.SearchStrategy[Any]] = {
                     "databases": st.lists(plain_database, max_size=2),
                     "users": st.lists(user, max_size=2),
                     "datastore": st.just({"type": "postgresql"}) | anything,
-                    "availability_zone": names,
+                    "availability_zone": st.sampled_from(["nova", "there"]) | names,
                     "access": st.just({"is_public": False}) | anything,
                 },
             )

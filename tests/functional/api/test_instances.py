@@ -60,10 +60,37 @@ def test_the_task_carries_the_run_and_is_the_only_place_of_the_password(world: W
     assert "pw-of-ann" not in f"{run}{event}"
 
 
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [({}, "nova"), ({"availability_zone": None}, "nova"), ({"availability_zone": "nova-2"}, "nova-2")],
+)
+def test_an_instance_has_the_zone_asked_for_or_the_first(
+    world: World, asked: dict[str, str | None], given: str
+) -> None:
+    world.start_taskmanager()
+
+    reply = create(world, **asked)
+
+    assert reply.body["instance"]["availability_zone"] == given
+    instance_id = reply.body["instance"]["id"]
+    assert world.call("GET", f"/instances/{instance_id}").body["instance"]["availability_zone"] == given
+    (event,) = world.events()
+    assert event.payload.get("availability_zone") == asked.get("availability_zone"), "what was asked for"
+
+
+@pytest.mark.parametrize("zone", ["there", "", "NOVA", "nova,nova-2"])
+def test_a_zone_that_is_none_is_refused_and_begins_nothing(world: World, zone: str) -> None:
+    reply = create(world, availability_zone=zone)
+
+    assert (reply.status, reply.title) == (400, "badRequest")
+    assert "there is nova, nova-2" in reply.message
+    assert world.events() == []
+
+
 def test_the_start_of_a_creation_tells_what_was_asked_for(world: World) -> None:
     world.start_taskmanager()
 
-    reply = create(world, availability_zone="here")
+    reply = create(world, availability_zone="nova-2")
 
     (event,) = world.events()
     assert event.event_type == "dbaas.instance_create.start"
@@ -75,7 +102,7 @@ def test_the_start_of_a_creation_tells_what_was_asked_for(world: World) -> None:
         "databases": "orders,people",
         "users": "ann",
         "volume_size": 2,
-        "availability_zone": "here",
+        "availability_zone": "nova-2",
         "tenant_id": PROJECT,
         "client_ip": "127.0.0.1:40123",
         "server_ip": "127.0.0.1:8779",

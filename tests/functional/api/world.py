@@ -220,13 +220,16 @@ class GuestDouble:
 
 
 class FlavorsOnly:
-    """Of a cloud, the API asks the flavors only."""
+    """Of a cloud, the API asks what is on offer only."""
 
     def __init__(self, flavors: Sequence[Flavor] = DEFAULT_FLAVORS) -> None:
         self._flavors = flavors
 
     def flavors(self) -> Sequence[Flavor]:
         return self._flavors
+
+    def zones(self) -> Sequence[str]:
+        return ("nova", "nova-2")
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ def assert_whole(fact: Notification, row: Instance) -> None:
     """Hold a fact against the catalogue (nothing is missing) and against the row (nothing is wrong)."""
     event = EVENTS[fact.event_type]
     payload = fact.payload
-    known_to_none = {"cluster_id", "availability_zone"}
+    known_to_none = {"cluster_id"}
     wanted = {trait.field for trait in (*event.traits, *event.extension_traits)} - known_to_none
     assert wanted == payload.keys()
     assert {name: payload[name] for name in ("tenant_id", "user_id", "instance_id", "instance_name")} == {

@@ -77,6 +77,8 @@ def detail(
         group_id = instance.configuration_id
         links = viewer.here.links(f"configurations/{group_id}")
         body["configuration"] = {"id": group_id, "name": group_name, "links": links}
+    if instance.availability_zone is not None:
+        body["availability_zone"] = instance.availability_zone
     if instance.service_seen_at is not None:
         body["service_status_updated"] = moment(instance.service_seen_at)
     fault = _fault(instance)

@@ -71,6 +71,10 @@ class LocalCloud:
         """See `Cloud`."""
         return self._flavors
 
+    def zones(self) -> Sequence[str]:
+        """See `Cloud`: a machine is one zone."""
+        return (self._settings.availability_zone,)
+
     def create(self, spec: ServerSpec) -> Server:
         """See `Cloud`."""
         guest_dir = self.layout.guest_dir(spec.instance_id)

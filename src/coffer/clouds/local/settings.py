@@ -9,6 +9,8 @@ GIB = 2**30
 class LocalSettings:
     """Limits and ranges; the defaults suit a machine that does nothing else."""
 
+    availability_zone: str = "nova"
+    """What the machine is called; the default is Nova's, so that what was written for that works here."""
     address: str = "127.0.0.1"
     """Where the database servers listen."""
     ports: range = range(20000, 30000)
