@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coffer.datastores.postgresql.settings import (
+    kept_log_mib,
     memory_for,
     pg_hba_conf,
     pinned_settings,
@@ -60,10 +61,20 @@ def test_only_passwords_open_the_door_and_the_administrator_comes_from_this_mach
         assert rules[0][2:] == ["os_admin", "samehost", "scram-sha-256"]
         assert rules[1][1:] == ["replication", "os_admin", "samehost", "scram-sha-256"]
         assert rules[2][2:] == ["os_admin", "all", "reject"]
-        assert rules[3][3] == peers
+        assert rules[3][1:] == ["replication", "+os_replica", "samehost", "scram-sha-256"]
+        assert rules[4][1:] == ["postgres", "+os_replica", "samehost", "scram-sha-256"]
+        assert rules[5][1:] == ["all", "+os_replica", "all", "reject"]
+        assert rules[6][1:] == ["all", "all", peers, "scram-sha-256"]
 
 
 def test_what_no_tenant_may_change_is_pinned() -> None:
     pinned = pinned_settings(conf_dir=Path("/x/conf"), address="127.0.0.1", port=5)
     assert {"hba_file", "config_file", "ident_file", "port", "listen_addresses"} <= pinned.keys()
     assert pinned["unix_socket_directories"] == ""
+
+
+def test_a_lost_replica_keeps_no_more_of_the_log_than_a_quarter_of_the_volume() -> None:
+    for volume_gib, kept in ((None, "256MB"), (1, "256MB"), (100, "25600MB")):
+        settings = server_settings(version="17", ram_mib=512, volume_gib=volume_gib)
+        assert settings["max_slot_wal_keep_size"] == kept
+    assert [kept_log_mib(size) for size in (None, 1, 4, 100)] == [64, 64, 256, 1024]

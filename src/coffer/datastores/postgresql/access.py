@@ -5,11 +5,11 @@ from typing import Final
 from coffer.catalogue.errors import BadRequest, NotFound
 from coffer.datastores.driver import ANY_HOST
 from coffer.datastores.postgresql import databases
-from coffer.datastores.postgresql.rules import ADMIN, ROOT, user_name_problem
+from coffer.datastores.postgresql.rules import ADMIN, REPLICAS, ROOT, user_name_problem
 from coffer.datastores.postgresql.server import Server
 from coffer.datastores.postgresql.session import Session, end_sessions, run
 
-TENANTS: Final = f"rolname !~ '^pg_' and rolname not in ('{ADMIN}', '{ROOT}', 'os_replicator')"
+TENANTS: Final = f"rolname !~ '^(pg_|{REPLICAS})' and rolname not in ('{ADMIN}', '{ROOT}')"
 """Which rows of pg_roles are the tenant's users."""
 
 

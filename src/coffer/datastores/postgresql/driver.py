@@ -4,9 +4,19 @@ from collections.abc import Callable, Mapping, Sequence
 
 from coffer.catalogue.errors import DatabaseExists, GuestFailed, UserExists
 from coffer.catalogue.states import ServiceStatus
-from coffer.datastores.driver import Archive, Credentials, DatabaseSpec, Place, UserChanges, UserRow, UserSpec
+from coffer.datastores.driver import (
+    Archive,
+    Credentials,
+    DatabaseSpec,
+    Place,
+    Replication,
+    Source,
+    UserChanges,
+    UserRow,
+    UserSpec,
+)
 from coffer.datastores.postgresql import access as access_sql
-from coffer.datastores.postgresql import configuration, root
+from coffer.datastores.postgresql import admission, configuration, replication, root
 from coffer.datastores.postgresql import databases as databases_sql
 from coffer.datastores.postgresql import users as users_sql
 from coffer.datastores.postgresql.backup import back_up
@@ -34,10 +44,7 @@ class PostgresqlDriver:
             self._create_or_keep_database(database)
         for user in users:
             self._create_or_replace_user(user)
-        try:
-            self._server.layout.prepared_file.touch()
-        except OSError as error:
-            raise GuestFailed(reason="The instance's directory cannot be written.") from error
+        self._note_prepared()
 
     def restore(self, archives: Sequence[Archive], *, is_given_up: Callable[[], bool]) -> None:
         """Make the data directory from backups."""
@@ -90,8 +97,44 @@ class PostgresqlDriver:
         return configuration.apply(self._server, parameters, is_restarting=is_restarting)
 
     def tend(self) -> None:
-        """Keep the log within bounds."""
+        """Keep the log within bounds, and a replica able to go on."""
         self._server.tend()
+        replication.mend(self._server)
+
+    def admit_replica(self, replica_id: str) -> Source:
+        """Make a role and a slot for a replica."""
+        return admission.admit(self._server, replica_id)
+
+    def dismiss_replica(self, replica_id: str) -> None:
+        """Drop the role and the slot of a replica."""
+        admission.dismiss(self._server, replica_id)
+
+    def replicate(self, source: Source, *, is_given_up: Callable[[], bool]) -> None:
+        """Make the server as a replica, start it, wait until it streams."""
+        if self.is_prepared():
+            return
+        replication.replicate(self._server, source, is_given_up=is_given_up)
+        self._note_prepared()
+
+    def follow(self, source: Source) -> None:
+        """Stream from a source from now on."""
+        replication.follow(self._server, source)
+
+    def demote(self) -> int:
+        """Stop a source when its replicas have everything."""
+        return replication.demote(self._server)
+
+    def promote(self, lsn: int | None) -> None:
+        """Make a replica a source."""
+        replication.promote(self._server, lsn)
+
+    def detach(self) -> None:
+        """Make a replica a source with an administrator's password of its own."""
+        replication.detach(self._server)
+
+    def replication(self) -> Replication:
+        """Say how the server stands to others."""
+        return replication.state(self._server)
 
     def create_database(self, database: DatabaseSpec) -> None:
         """Create a database."""
@@ -148,6 +191,12 @@ class PostgresqlDriver:
     def is_root_enabled(self) -> bool:
         """Return whether the superuser `postgres` can log in."""
         return root.is_enabled(self._server)
+
+    def _note_prepared(self) -> None:
+        try:
+            self._server.layout.prepared_file.touch()
+        except OSError as error:
+            raise GuestFailed(reason="The instance's directory cannot be written.") from error
 
     def _create_or_keep_database(self, database: DatabaseSpec) -> None:
         try:

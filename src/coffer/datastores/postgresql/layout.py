@@ -59,6 +59,26 @@ class Layout:
         return self.place.directory / "admin.secret"
 
     @property
+    def next_admin_file(self) -> Path:
+        """The administrator's password to be, while it becomes another one (0600, the agent's)."""
+        return self.place.directory / "admin.secret.next"
+
+    @property
+    def replica_file(self) -> Path:
+        """Whom a replica follows; no source has it (0600, the agent's)."""
+        return self.place.directory / "replica.json"
+
+    @property
+    def replica_secret_file(self) -> Path:
+        """What a replica logs in with (0600, the instance's)."""
+        return self.place.directory / "replica.secret"
+
+    @property
+    def broken_file(self) -> Path:
+        """Exists while the data are being made those of another server."""
+        return self.place.directory / "broken"
+
+    @property
     def prepared_file(self) -> Path:
         """Exists when `prepare` came to its end."""
         return self.place.directory / "prepared"
@@ -99,6 +119,11 @@ class Layout:
         """Remove what an `initdb` that broke left behind."""
         if self.draft_dir.exists():
             shutil.rmtree(self.draft_dir)
+
+    def remove_data(self) -> None:
+        """Remove the data of a server that is down."""
+        if self.data_dir.exists():
+            shutil.rmtree(self.data_dir)
 
     def read_tail(self, path: Path, *, from_byte: int = 0) -> str:
         """Return the end (64 KiB at most) of a file of the instance's user; "" if there is no such file."""
@@ -144,8 +169,10 @@ class Layout:
             os.chown(path, -1 if uid is None else uid, -1 if gid is None else gid, follow_symlinks=False)
 
 
-def write_whole(path: Path, text: str, *, mode: int = 0o600, gid: int | None = None) -> None:
-    """Write a file of the agent so that a reader, or a crash, meets the old text or the new one.
+def write_whole(
+    path: Path, text: str, *, mode: int = 0o600, uid: int | None = None, gid: int | None = None
+) -> None:
+    """Write a file of the agent, or of a `uid`, so that a reader, or a crash, meets the old text or the new one.
 
     Raises:
         OSError: it could not be written; an older file is unharmed.
@@ -155,8 +182,8 @@ def write_whole(path: Path, text: str, *, mode: int = 0o600, gid: int | None = N
     try:
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            if gid is not None:
-                os.fchown(handle, -1, gid)
+            if uid is not None or gid is not None:
+                os.fchown(handle, -1 if uid is None else uid, -1 if gid is None else gid)
             os.fchmod(handle, mode)
             stream.write(text)
             stream.flush()

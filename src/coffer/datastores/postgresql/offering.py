@@ -52,6 +52,8 @@ _NAMES_APART: Final = frozenset(
         *(
             "default_transaction_read_only",
             "hot_standby",
+            "idle_replication_slot_timeout",
+            "max_slot_wal_keep_size",
             "recovery_min_apply_delay",
             "sync_replication_slots",
         ),
@@ -103,8 +105,8 @@ _AT_LEAST: Final[Mapping[str, int]] = {
     "max_wal_size": 32,
     "min_wal_size": 32,
     # Replicas and backups need them.
-    "max_replication_slots": 6,
-    "max_wal_senders": 6,
+    "max_replication_slots": 11,
+    "max_wal_senders": 16,
 }
 _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {"wal_level": ("replica", "logical")}
 

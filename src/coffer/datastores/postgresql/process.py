@@ -81,23 +81,34 @@ def find(layout: Layout) -> Postmaster | None:
     return Postmaster(pid=pid, is_ready=state == _READY)
 
 
-def members(layout: Layout) -> list[int]:
-    """Return every process of the instance's server: its working directory is the data directory."""
+def members(layout: Layout, directory: Path | None = None) -> list[int]:
+    """Return every process of the instance's server: its working directory is the data directory, or `directory`."""
     reap()
     return [
         int(each.name)
         for each in Path("/proc").iterdir()
-        if each.name.isdecimal() and _works_in(int(each.name), layout)
+        if each.name.isdecimal() and _works_in(int(each.name), layout, directory)
     ]
 
 
-def send(pid: int, signal_number: signal.Signals, layout: Layout) -> None:
+def kill_all(layout: Layout, timeout_s: float, directory: Path | None = None) -> bool:
+    """Kill every process of the instance's server, or of a program that works in `directory`; say if it worked."""
+
+    def gone() -> bool:
+        for pid in members(layout, directory):
+            send(pid, signal.SIGKILL, layout, directory)
+        return not members(layout, directory)
+
+    return wait_for(gone, timeout_s)
+
+
+def send(pid: int, signal_number: signal.Signals, layout: Layout, directory: Path | None = None) -> None:
     """Signal a process of the server, unless it is gone by now, or its number is another's."""
     with suppress(ProcessLookupError):
         handle = os.pidfd_open(pid)
         try:
             # Only with the handle in hand can the number not pass to somebody else any more.
-            if _works_in(pid, layout):
+            if _works_in(pid, layout, directory):
                 signal.pidfd_send_signal(handle, signal_number)
         finally:
             os.close(handle)
@@ -135,8 +146,8 @@ def close(stream: IO[bytes] | None) -> None:
         stream.close()
 
 
-def _works_in(pid: int, layout: Layout) -> bool:
-    """Return whether a live process runs as the instance's user in its data directory."""
+def _works_in(pid: int, layout: Layout, directory: Path | None = None) -> bool:
+    """Return whether a live process runs as the instance's user in its data directory, or in another one of its."""
     proc = Path("/proc") / str(pid)
     own_uid = layout.place.uid
     try:
@@ -147,7 +158,7 @@ def _works_in(pid: int, layout: Layout) -> bool:
             return False
         if int(fields["Uid"].split()[1]) != (os.geteuid() if own_uid is None else own_uid):
             return False
-        return (proc / "cwd").readlink() == layout.data_dir.resolve()
+        return (proc / "cwd").readlink() == (directory or layout.data_dir).resolve()
     except PermissionError:
         # Root in a container may be denied this look; a uid of its own has no other processes anyway.
         return own_uid is not None

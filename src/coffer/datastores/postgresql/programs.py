@@ -16,6 +16,7 @@ from typing import IO, Final
 from coffer.catalogue.errors import GuestFailed
 from coffer.datastores.driver import Place
 from coffer.datastores.postgresql import process
+from coffer.datastores.postgresql.reasons import reason_from
 
 _COMPLAINTS_LIMIT: Final = 64 * 1024
 _PIPE_BYTES: Final = 2**20
@@ -62,8 +63,11 @@ def running(
     stdin: int = subprocess.DEVNULL,
     stdout: int = subprocess.DEVNULL,
     environment: Mapping[str, str] | None = None,
+    working_dir: Path = Path("/"),
 ) -> Iterator[Program]:
     """Run a program for the block; whatever of it is left then, its children included, is killed.
+
+    What it works in shows (`process.members`) who is left of it where we were killed in the middle.
 
     Raises:
         OSError: there is no such program, or the user may not run it.
@@ -74,7 +78,7 @@ def running(
             stdin=stdin,
             stdout=stdout,
             stderr=complaints,
-            cwd="/",
+            cwd=working_dir,
             env={**process.ENVIRONMENT, **(environment or {})},
             start_new_session=True,
             umask=0o077,
@@ -87,6 +91,35 @@ def running(
             yield Program(child, complaints)
         finally:
             _bury(child)
+
+
+def output_of(place: Place, command: Sequence[str], *, timeout_s: float) -> str:
+    """Run a program that answers at once; return what it wrote to its standard output.
+
+    Raises:
+        GuestFailed: it could not be run, was not done in time, or failed, with its reason.
+    """
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+            check=False,
+            cwd="/",
+            env=dict(process.ENVIRONMENT),
+            user=place.uid,
+            group=place.uid if place.gid is None else place.gid,
+            extra_groups=None if place.uid is None else (),
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise GuestFailed(reason="A program of the database server does not answer.") from error
+    if done.returncode != 0:
+        raise GuestFailed(
+            reason=f"The database server's data cannot be read: {reason_from(done.stderr, place)}."
+        )
+    return done.stdout
 
 
 @contextmanager

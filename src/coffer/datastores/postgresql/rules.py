@@ -11,6 +11,8 @@ from coffer.datastores.naming import name_problem, text_problem
 
 ADMIN: Final = "os_admin"
 """The role that the guest agent works as; the bootstrap superuser of every server."""
+REPLICAS: Final = "os_replica"
+"""The role of which all replicas are members; the role of each of them begins so, too."""
 ROOT: Final = "postgres"
 """The superuser that a tenant gets when he enables root."""
 MAINTENANCE_DATABASE: Final = "postgres"
@@ -20,7 +22,7 @@ NAME_LIMIT_BYTES: Final = 63
 """NAMEDATALEN - 1: the server cuts longer names silently, so we refuse them."""
 PASSWORD_LIMIT_BYTES: Final = 512
 
-_RESERVED: Final = frozenset({ADMIN, ROOT, "os_replicator", "public", "none"})
+_RESERVED: Final = frozenset({ADMIN, ROOT, "public", "none"})
 _FIRST_WITH_INCREMENTAL: Final = 17
 _ENCODINGS: Final = frozenset({"utf8", "utf-8", "unicode"})
 COLLATIONS: Final = frozenset({"C", "POSIX", "C.UTF-8"})
@@ -53,7 +55,7 @@ def collate_problem(name: str) -> str | None:
 
 
 def _reserved(name: str, words: frozenset[str] | set[str]) -> str | None:
-    return "is reserved" if name in words or name.startswith("pg_") else None
+    return "is reserved" if name in words or name.startswith(("pg_", REPLICAS)) else None
 
 
 def incremental_backup_problem(version: str) -> str | None:

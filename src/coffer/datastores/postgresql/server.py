@@ -3,9 +3,10 @@
 import logging
 import secrets
 import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 import psycopg
@@ -29,6 +30,7 @@ from coffer.datastores.postgresql.settings import (
     postgresql_conf,
     server_settings,
 )
+from coffer.datastores.postgresql.standby import Standby
 from coffer.datastores.postgresql.volume import Volume
 
 LOG = logging.getLogger(__name__)
@@ -53,6 +55,7 @@ class Server:
     def __init__(self, place: Place, patience: Patience | None = None) -> None:
         self.place = place
         self.layout = Layout(place)
+        self.standby = Standby(self.layout)
         self._volume = Volume(self.layout)
         self._patience = patience or Patience()
         self._is_moving = False
@@ -82,10 +85,10 @@ class Server:
             return
         engine = self.engine()
         self._make_admin_password()
-        with self._disk_explained():
-            self._write_configuration()
+        with self.disk_explained():
+            self.write_configuration()
         restoration = Restoration(self.layout, engine, is_given_up)
-        restoration.run(archives, password=self.admin_password(), options=self._options())
+        restoration.run(archives, password=self.admin_password(), options=self.options())
 
     def start(self) -> None:
         """Start the server, or adopt the one that runs; return when it takes connections.
@@ -107,7 +110,7 @@ class Server:
         Raises:
             GuestFailed: its processes survived even SIGKILL.
         """
-        with self._disk_explained():
+        with self.disk_explained():
             self.layout.stopped_file.touch()
         self._stop()
 
@@ -150,8 +153,8 @@ class Server:
         """
         self.place = replace(self.place, volume_gib=volume_gib)
         if self.layout.conf_dir.is_dir():
-            with self._disk_explained():
-                self._write_configuration()
+            with self.disk_explained():
+                self.write_configuration()
             process.reload(self.layout)
         self.keep_to_volume()
 
@@ -163,7 +166,7 @@ class Server:
         """
         used_bytes = self._volume.used_bytes()
         if used_bytes is not None:
-            with self._disk_explained():
+            with self.disk_explained():
                 self._volume.keep(used_bytes, self.place.volume_gib)
         return used_bytes
 
@@ -189,7 +192,7 @@ class Server:
             GuestFailed: the server does not run, does not answer, or refused a statement.
         """
         try:
-            session = open_session(self.place, self.admin_password(), database)
+            session = self._open(database)
         except psycopg.Error as error:
             if process.find(self.layout) is None:
                 raise GuestFailed(reason=NOT_RUNNING) from None
@@ -199,14 +202,29 @@ class Server:
             yield session
 
     def _start(self) -> None:
+        limits = self._limits()
+        try:
+            self._launch_or_adopt()
+        except GuestFailed:
+            # What a replica replayed until it failed can have told it greater limits of its source.
+            if self._limits() == limits:
+                raise
+            self._launch_or_adopt()
+        self.layout.stopped_file.unlink(missing_ok=True)
+
+    def _limits(self) -> Mapping[str, int]:
+        return {} if self.standby.link() is None else self.standby.limits(self.engine())
+
+    def _launch_or_adopt(self) -> None:
         child: process.Child | None = None
         log_size = self.layout.size_of(self.layout.log_file)
         if process.find(self.layout) is None:
             self._clear_remains()
             engine = self.engine()
-            with self._disk_explained():
-                self._write_configuration()
-                child = process.spawn(self.layout, self._command(engine))
+            with self.disk_explained():
+                self.write_configuration()
+                more = self.standby.make_ready(engine, self.options())
+                child = process.spawn(self.layout, [*self._command(engine), *more])
             LOG.info("server started instance_id=%s pid=%d", self.place.instance_id, child.pid)
         else:
             LOG.info("server adopted instance_id=%s", self.place.instance_id)
@@ -214,7 +232,6 @@ class Server:
             self._wait_until_it_answers(child, log_size)
         finally:
             process.close(child.stderr if child else None)
-        self.layout.stopped_file.unlink(missing_ok=True)
 
     def _wait_until_it_answers(self, child: process.Child | None, log_size: int) -> None:
         def settled() -> bool:
@@ -239,7 +256,7 @@ class Server:
         if not process.wait_for(lambda: not process.members(self.layout), self._patience.immediate_stop_s):
             self._kill()
         # Its number may belong to somebody else by now; then the server would refuse to start.
-        with self._disk_explained():
+        with self.disk_explained():
             (self.layout.data_dir / "postmaster.pid").unlink(missing_ok=True)
 
     def _stop(self) -> None:
@@ -256,17 +273,12 @@ class Server:
         self._kill()
 
     def _kill(self) -> None:
-        def gone() -> bool:
-            for pid in process.members(self.layout):
-                process.send(pid, signal.SIGKILL, self.layout)
-            return not process.members(self.layout)
-
-        if not process.wait_for(gone, self._patience.kill_s):
+        if not process.kill_all(self.layout, self._patience.kill_s):
             raise GuestFailed(reason="The database server's processes cannot be ended.")
 
     def _answers(self) -> bool:
         try:
-            with open_session(self.place, self.admin_password(), MAINTENANCE_DATABASE) as session:
+            with self._open(MAINTENANCE_DATABASE) as session:
                 session.execute("select 1")
         except (psycopg.Error, GuestFailed):
             return False
@@ -297,7 +309,12 @@ class Server:
             server_settings(version=place.version, ram_mib=place.ram_mib, volume_gib=place.volume_gib)
         )
 
-    def _write_configuration(self) -> None:
+    def write_configuration(self) -> None:
+        """Write the configuration files.
+
+        Raises:
+            OSError.
+        """
         place, layout = self.place, self.layout
         layout.make_own(layout.log_dir)
         layout.make_conf()
@@ -306,19 +323,51 @@ class Server:
         layout.write_conf("pg_ident.conf", "")
 
     def _command(self, engine: Engine) -> list[str]:
-        return [engine.tool("postgres"), "-D", str(self.layout.data_dir), *self._options()]
+        return [engine.tool("postgres"), "-D", str(self.layout.data_dir), *self.options()]
 
-    def _options(self) -> list[str]:
+    def options(self) -> list[str]:
+        """Return what the server's program is told on its command line."""
         pinned = pinned_settings(
             conf_dir=self.layout.conf_dir, address=self.place.address, port=self.place.port
         )
         return [word for name, value in pinned.items() for word in ("-c", f"{name}={value}")]
 
     def _make_admin_password(self) -> None:
-        with self._disk_explained():
+        with self.disk_explained():
             # The password is on disk before the server that wants it exists: a crash between loses nothing.
             write_whole(self.layout.admin_file, secrets.token_urlsafe(32))
             self.layout.make_own(self.layout.log_dir)
+
+    def expect_admin_password(self, password: str) -> None:
+        """Reckon with another password of the administrator: the first one that opens the server counts.
+
+        Raises:
+            GuestFailed: it cannot be written.
+        """
+        with self.disk_explained():
+            if not self.layout.admin_file.exists():
+                write_whole(self.layout.admin_file, password)
+            elif password == self.admin_password():
+                self.layout.next_admin_file.unlink(missing_ok=True)
+            else:
+                write_whole(self.layout.next_admin_file, password)
+
+    def _open(self, database: str) -> Session:
+        """Log in as the administrator.
+
+        Raises:
+            psycopg.Error: no server, or it does not let us in.
+            GuestFailed: the password is lost.
+        """
+        try:
+            return open_session(self.place, self.admin_password(), database)
+        except psycopg.Error:
+            if not self.layout.next_admin_file.exists():
+                raise
+            session = open_session(self.place, self._secret(self.layout.next_admin_file), database)
+        with suppress(FileNotFoundError):  # another thread was faster
+            self.layout.next_admin_file.replace(self.layout.admin_file)
+        return session
 
     def admin_password(self) -> str:
         """Return the password of the administrator.
@@ -326,13 +375,22 @@ class Server:
         Raises:
             GuestFailed: it is lost.
         """
+        return self._secret(self.layout.admin_file)
+
+    @staticmethod
+    def _secret(path: Path) -> str:
         try:
-            return self.layout.admin_file.read_text(encoding="utf-8")
+            return path.read_text(encoding="utf-8")
         except (OSError, UnicodeError) as error:
             raise GuestFailed(reason="The administrator's password of this instance is lost.") from error
 
     @contextmanager
-    def _disk_explained(self) -> Iterator[None]:
+    def disk_explained(self) -> Iterator[None]:
+        """Turn what the disk refuses into a reason.
+
+        Raises:
+            GuestFailed: instead of any OSError.
+        """
         try:
             yield
         except OSError as error:

@@ -12,9 +12,9 @@ import psycopg
 from psycopg import errors, sql
 
 from coffer.catalogue.errors import GuestFailed
-from coffer.datastores.driver import Place
+from coffer.datastores.driver import Place, Source
 from coffer.datastores.postgresql.reasons import readable
-from coffer.datastores.postgresql.rules import ADMIN
+from coffer.datastores.postgresql.rules import ADMIN, MAINTENANCE_DATABASE
 
 Session = psycopg.Connection[tuple[Any, ...]]
 
@@ -68,6 +68,29 @@ def open_session(
         connect_timeout=_CONNECT_TIMEOUT_S,
         application_name="coffer",
         options=" ".join(f"-c {name}={value}" for name, value in options.items()),
+        autocommit=True,
+    )
+
+
+def open_replicas_session(source: Source) -> Session:
+    """Log in on another server as one of its replicas, which may do very little there.
+
+    Raises:
+        psycopg.Error: no server, or it does not let us in.
+    """
+    return psycopg.connect(
+        host=source.address,
+        port=source.port,
+        user=source.user,
+        password=source.password,
+        dbname=MAINTENANCE_DATABASE,
+        sslmode="disable",
+        gssencmode="disable",
+        passfile="/dev/null",
+        client_encoding="utf8",
+        connect_timeout=_CONNECT_TIMEOUT_S,
+        application_name="coffer",
+        options="-c search_path=pg_catalog,pg_temp -c statement_timeout=30s",
         autocommit=True,
     )
 

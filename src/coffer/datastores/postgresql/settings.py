@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from coffer.datastores.postgresql.rules import ADMIN
+from coffer.datastores.postgresql.rules import ADMIN, MAINTENANCE_DATABASE, REPLICAS
 
 _FIRST_WITH_WAL_SUMMARIES: Final = 17
 _KIB_PER_MIB: Final = 1024
@@ -60,8 +60,11 @@ def server_settings(*, version: str, ram_mib: int, volume_gib: int | None) -> di
         "password_encryption": "scram-sha-256",
         "wal_level": "replica",
         "wal_log_hints": "on",
-        "max_wal_senders": "6",
-        "max_replication_slots": "6",
+        "max_wal_senders": "16",
+        "max_replication_slots": "11",
+        # What a replica that does not come back can keep of the log, until it is lost for it.
+        "max_slot_wal_keep_size": f"{volume_mib // 4}MB",
+        "wal_retrieve_retry_interval": "2s",
         "max_logical_replication_workers": "0",
         "autovacuum_max_workers": "2",
         "min_wal_size": "32MB",
@@ -95,14 +98,23 @@ def pinned_settings(*, conf_dir: Path, address: str, port: int) -> dict[str, str
 
 def postgresql_conf(settings: Mapping[str, str]) -> str:
     """Return the text of `postgresql.conf`."""
-    lines = ["# Written by coffer at every start; changes are lost."]
-    lines += [f"{name} = '{escaped(value)}'" for name, value in settings.items()]
+    lines = ["# Written by coffer at every start; changes are lost.", *postgresql_lines(settings)]
     lines += ["include_dir = 'conf.d'", ""]
     return "\n".join(lines)
 
 
+def postgresql_lines(settings: Mapping[str, str]) -> list[str]:
+    """Return settings as lines of a configuration file."""
+    return [f"{name} = '{escaped(value)}'" for name, value in settings.items()]
+
+
+def kept_log_mib(volume_gib: int | None) -> int:
+    """Return how much of the log a replica keeps for its siblings, who may follow it one day and be behind it."""
+    return _between(64, (volume_gib or 1) * _MIB_PER_GIB // 16, 1024)
+
+
 def pg_hba_conf(address: str) -> str:
-    """Return the text of `pg_hba.conf`: a password, always; the administrator only from this very machine."""
+    """Return the text of `pg_hba.conf`: a password, always; whoever is not the tenant only from this machine."""
     is_local = ipaddress.ip_address(address).is_loopback
     peers = ("127.0.0.0/8", "::1/128") if is_local else ("0.0.0.0/0", "::/0")
     lines = [
@@ -110,6 +122,10 @@ def pg_hba_conf(address: str) -> str:
         f"host  all  {ADMIN}  samehost  scram-sha-256",
         f"host  replication  {ADMIN}  samehost  scram-sha-256",
         f"host  all  {ADMIN}  all  reject",
+        # Replicas live on this very machine, like all instances; a database is for those that have to be rewound.
+        f"host  replication  +{REPLICAS}  samehost  scram-sha-256",
+        f"host  {MAINTENANCE_DATABASE}  +{REPLICAS}  samehost  scram-sha-256",
+        f"host  all  +{REPLICAS}  all  reject",
         *(f"host  all  all  {peer}  scram-sha-256" for peer in peers),
         "",
     ]
