@@ -10,7 +10,7 @@ import falcon
 
 from coffer.catalogue.errors import CofferError
 from coffer.catalogue.masking import mask_secrets
-from coffer.lifecycle.trace import bounded
+from coffer.catalogue.trace import bounded
 from coffer.store.errors import StoreUnavailable
 from coffer.wire import json as wire_json
 

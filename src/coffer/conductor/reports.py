@@ -23,9 +23,9 @@ from coffer.catalogue.errors import (
     WrongState,
 )
 from coffer.catalogue.states import BackupState, ServiceStatus
+from coffer.catalogue.trace import MESSAGE_LIMIT, TRACE_LIMIT, bounded
 from coffer.lifecycle.failures import Failure
 from coffer.lifecycle.runs import Ending, Lifecycle, RunNotOpenError
-from coffer.lifecycle.trace import MESSAGE_LIMIT, TRACE_LIMIT, bounded
 from coffer.store import backups, instances
 from coffer.wire.context import Ticket, TroveContext
 from coffer.wire.json import JSON

@@ -1,16 +1,11 @@
 """How a run ended, in the form in which a guest tells it."""
 
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePath
-from typing import Final
 
 from coffer.catalogue.errors import CofferError, GuestFailed
-from coffer.catalogue.masking import mask_secrets
+from coffer.catalogue.trace import MESSAGE_LIMIT, bounded, message_of, trace_of
 from coffer.wire.json import JSON
-
-_TRACE_LIMIT: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +33,13 @@ def failure_of(error: Exception) -> Failed:
     The text of an error that is not ours can quote anything, so only its class is told.
     """
     if isinstance(error, CofferError):
-        etype, message = error.code, mask_secrets(error.message)
-        data: dict[str, JSON] = {name: mask_secrets(str(value)) for name, value in error.data.items()}
+        etype, message = error.code, message_of(error)
+        data: dict[str, JSON] = {
+            name: bounded(str(value), MESSAGE_LIMIT) for name, value in error.data.items()
+        }
     else:
         etype, message, data = type(error).__name__, f"The guest agent failed ({type(error).__name__}).", {}
-    return Failed(etype=etype, value={"data": data, "message": message}, trace=_trace(error, message))
+    return Failed(etype=etype, value={"data": data, "message": message}, trace=trace_of(error, message))
 
 
 def interrupted(operation: str) -> Failed:
@@ -80,11 +77,3 @@ def outcome_from_json(value: Mapping[str, JSON]) -> Outcome:
     if not (isinstance(etype, str) and isinstance(data, dict) and isinstance(trace, str)):
         raise TypeError("no outcome")
     return Failed(etype=etype, value=data, trace=trace)
-
-
-def _trace(error: Exception, message: str) -> str:
-    """Return the error and the places it came through, innermost first; no source lines, no values."""
-    frames = reversed(traceback.extract_tb(error.__traceback__))
-    places = [f"  at {PurePath(each.filename).name}:{each.lineno} in {each.name}" for each in frames]
-    text = "\n".join([f"{type(error).__name__}: {message}", *places])
-    return text if len(text) <= _TRACE_LIMIT else text[: _TRACE_LIMIT - 1] + "…"

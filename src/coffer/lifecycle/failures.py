@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from coffer.catalogue.errors import CofferError, Fault
-from coffer.lifecycle.trace import message_of, trace_of
+from coffer.catalogue.trace import message_of, trace_of
 
 
 @dataclass(frozen=True, slots=True)

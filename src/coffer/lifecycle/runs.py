@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from coffer.catalogue.errors import CofferError, Fault
 from coffer.catalogue.events import Phase, operation_event
 from coffer.catalogue.operations import OPERATIONS, Operation
+from coffer.catalogue.trace import visible
 from coffer.lifecycle import aftermath, groups, moves
 from coffer.lifecycle.announcer import Announcement, Announcer
 from coffer.lifecycle.emitter import Clock, utcnow
@@ -23,7 +24,6 @@ from coffer.lifecycle.failures import Failure
 from coffer.lifecycle.operation_facts import ending_values, start_values
 from coffer.lifecycle.patience import Patience
 from coffer.lifecycle.payloads import Value
-from coffer.lifecycle.trace import visible
 from coffer.store import outbox, runs
 from coffer.store.database import Database, Tx
 from coffer.store.instances import Instance

@@ -12,7 +12,7 @@ from tests.support.rows import new_instance
 from coffer.catalogue.errors import GuestFailed
 from coffer.catalogue.operations import OPERATIONS
 from coffer.catalogue.states import InstanceState
-from coffer.lifecycle.trace import MESSAGE_LIMIT, TRACE_LIMIT
+from coffer.catalogue.trace import MESSAGE_LIMIT, TRACE_LIMIT
 from coffer.store import instances
 from coffer.store.instances import Instance
 from coffer.wire.conductor_client import ConductorClient

@@ -42,10 +42,10 @@ def message_of(error: BaseException) -> str:
     return bounded(f"{CofferError.template} ({type(error).__name__})", MESSAGE_LIMIT)
 
 
-def trace_of(error: BaseException) -> str:
-    """Return the trait `exception`: class and reason, then the frames, innermost first."""
+def trace_of(error: BaseException, message: str | None = None) -> str:
+    """Return the trait `exception`: class and reason, `message` or else our own, then the frames, innermost first."""
     frames = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
-    lines = [f"{type(error).__name__}: {message_of(error)}"]
+    lines = [f"{type(error).__name__}: {message or message_of(error)}"]
     lines += [
         f"  at {PurePath(code.co_filename).name}:{line} in {code.co_name}"
         for code, line in reversed(frames[-_FRAMES:])

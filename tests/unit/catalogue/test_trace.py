@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coffer.catalogue.errors import CofferError, DatabaseExists, Fault, GuestFailed
+from coffer.catalogue.trace import MESSAGE_LIMIT, TRACE_LIMIT, bounded, message_of, trace_of, visible
 from coffer.lifecycle.failures import Failure
-from coffer.lifecycle.trace import MESSAGE_LIMIT, TRACE_LIMIT, bounded, message_of, trace_of, visible
 
 PASSWORD = "tiger-4711-tiger"
 CEILOMETER_KEEPS = 255
