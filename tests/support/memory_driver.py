@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tests.support import memory_backup
+from tests.support.memory_replication import PLACES, MemoryReplication, Standing
 
 from coffer.catalogue.errors import (
     BadRequest,
@@ -52,6 +53,7 @@ class MemoryServer:
     used_bytes: int = 0
     is_read_only: bool = False
     is_prepared: bool = False
+    standing: Standing = field(default_factory=Standing)
     status: ServiceStatus = ServiceStatus.NEW
     done: list[str] = field(default_factory=list)
     """Names of the driver's changing methods, in the order of their calls."""
@@ -77,11 +79,14 @@ def registry() -> Registry:
 
 def driver_of(place: Place) -> Driver:
     """Return the driver of an instance."""
-    return MemoryDriver(server_of(place.instance_id), place)
+    server = PLACES[place.address, place.port] = server_of(place.instance_id)
+    return MemoryDriver(server, place)
 
 
-class MemoryDriver:
+class MemoryDriver(MemoryReplication):
     """A `Driver`."""
+
+    _server: MemoryServer
 
     def __init__(self, server: MemoryServer, place: Place) -> None:
         self._server = server

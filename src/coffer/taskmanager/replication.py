@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from coffer.catalogue.errors import CofferError, Fault, GuestFailed, NotFound, ReplicaNotFollowing
-from coffer.catalogue.states import InstanceState
+from coffer.catalogue.states import InstanceState, ServiceStatus
 from coffer.clouds.cloud import Cloud
 from coffer.datastores.parameters import as_texts
 from coffer.lifecycle import groups
@@ -98,13 +98,17 @@ class Replication:
         if self._is_source(ctx, new_id):
             return  # an attempt before this one came so far
         old, new = self._guest(old_id), self._guest(new_id)
-        if new.replication(quiet).get("is_streaming") is not True:
-            raise GuestFailed(
-                reason=f"The replica {new_id} does not receive what its source {old_id} writes."
-            )
-        old.status(quiet)  # a server may take minutes to stop; that nobody listens is known sooner
+        with ours():
+            # Asked first, because a server may take minutes to stop, and that nobody listens is known sooner. One that
+            # is down already was stopped by an attempt before this one; or it crashed, which its guest will say.
+            is_running = old.status(quiet) == ServiceStatus.HEALTHY
+            if is_running and new.replication(quiet).get("is_streaming") is not True:
+                raise GuestFailed(
+                    reason=f"The replica {new_id} does not get what its source {old_id} writes."
+                )
         try:
-            lsn = _place(old_id, old.demote(quiet))
+            with ours():
+                lsn = _place(old_id, old.demote(quiet))
             self._require_open(ctx)
             self._make_source(ctx, new_id, lsn=lsn)
         except Exception:
