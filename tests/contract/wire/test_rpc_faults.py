@@ -4,7 +4,7 @@ import gc
 import time
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from tests.support.messaging import messaging_conf
@@ -40,16 +40,10 @@ class Tasks:
     def __init__(self) -> None:
         self.done: list[str] = []
 
-    def create_instance(
-        self, ctx: TroveContext, *, instance_id: str, databases: object, users: object
-    ) -> None:
-        self.done.append(instance_id)
-
-    def restart_instance(self, ctx: TroveContext, *, instance_id: str) -> None:
-        self.done.append(instance_id)
-
-    def delete_instance(self, ctx: TroveContext, *, instance_id: str) -> None:
-        self.done.append(instance_id)
+    def __getattr__(self, method: str) -> Callable[..., None]:
+        if method not in TASKMANAGER.methods:
+            raise AttributeError(method)
+        return lambda _ctx, *, instance_id, **_args: self.done.append(instance_id)
 
 
 def _transport(rabbit: RabbitNode) -> RpcTransport:

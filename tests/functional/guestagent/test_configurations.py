@@ -7,6 +7,7 @@ from tests.functional.guestagent.conftest import Guest, context
 
 from coffer.catalogue.errors import BadRequest, GuestFailed, InvalidParameter
 from coffer.guestagent.configurations import Configurations
+from coffer.guestagent.journal import Journal
 from coffer.guestagent.reporting import Reporter
 from coffer.guestagent.work import Work
 from coffer.wire.conductor_client import ConductorClient
@@ -62,7 +63,8 @@ def test_a_creation_with_what_the_server_would_not_start_with_says_why(guest: Gu
 def test_what_was_given_up_is_not_done_late(guest: Guest) -> None:
     guest.driver.prepare([], [])
     endpoint = Configurations()
-    endpoint._work = Work(guest.driver, Reporter(ConductorClient(guest.transport), "x"))
+    reporter = Reporter(ConductorClient(guest.transport), "x", Journal(guest.place.directory))
+    endpoint._work = Work(guest.driver, reporter)
     late = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
     soon = (datetime.now(UTC) + timedelta(seconds=60)).isoformat()
 
