@@ -203,7 +203,10 @@ class Driver(Protocol):
         """
 
     def tend(self) -> None:
-        """Do the housekeeping that is due (logs that grew too large); called every now and then."""
+        """Do the housekeeping that is due (logs that grew too large, a replica that cannot go on as it is).
+
+        Called every now and then, never while another method changes something; may restart the server.
+        """
 
     def admit_replica(self, replica_id: str) -> Source:
         """Make a role and a place in the log for a replica of this server; return what the replica needs.

@@ -71,8 +71,7 @@ class Heartbeat:
 
     def _beat(self) -> bool:
         """Return whether the broker took it."""
-        if time.monotonic() - self._tended_at_s > _TEND_EVERY_S:
-            self._work.driver.tend()
+        if time.monotonic() - self._tended_at_s > _TEND_EVERY_S and self._work.tend():
             self._tended_at_s = time.monotonic()
         used_bytes = self._measure()
         status, sent_at = self._work.status(), datetime.now(UTC)

@@ -1,16 +1,19 @@
 """How calls reach the driver: what changes the instance goes one at a time, reading does not wait."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
-from coffer.catalogue.errors import GuestFailed
+from coffer.catalogue.errors import CofferError, GuestFailed
 from coffer.catalogue.states import ServiceStatus
 from coffer.datastores.driver import Driver
 from coffer.guestagent.reporting import Reporter
 from coffer.wire.context import TroveContext
 from coffer.wire.json import JSON
+
+LOG = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -80,6 +83,18 @@ class Work:
         finally:
             self._changing.release()
             self.changed()
+
+    def tend(self) -> bool:
+        """Do the housekeeping that is due; returns whether it was its turn: it waits for nobody."""
+        if not self._changing.acquire(blocking=False):
+            return False
+        try:
+            self.driver.tend()
+        except CofferError as error:
+            LOG.warning("housekeeping failed reason=%s", error.message)
+        finally:
+            self._changing.release()
+        return True
 
     @contextmanager
     def preparing(self) -> Iterator[None]:

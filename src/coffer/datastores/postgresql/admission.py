@@ -1,8 +1,8 @@
 """A source's side of replication: which replicas it knows, as a role and a slot each.
 
 A slot keeps the log that its replica has not received yet, within `max_slot_wal_keep_size`. All roles are members of
-one that may, in the server's own database, read what a replica needs that has to be rewound; what it reads is nothing
-that the stream would not tell it.
+one that may, in the server's own database, read what a replica needs that has to be rewound (nothing that the stream
+would not tell it), and ask for the checkpoint that an incremental backup of a replica begins with.
 """
 
 import logging
@@ -21,6 +21,7 @@ LOG = logging.getLogger(__name__)
 
 _SLOTS: Final = "replica_"
 _END_TIMEOUT_S: Final = 10.0
+_FIRST_WITH_CHECKPOINT_ROLE: Final = 15
 
 
 def admit(server: Server, replica_id: str) -> Source:
@@ -115,6 +116,8 @@ def _make_group(session: Session) -> None:
         " pg_read_binary_file(text), pg_read_binary_file(text, bigint, bigint, boolean) to {}",
         REPLICAS,
     )
+    if session.info.server_version // 10_000 >= _FIRST_WITH_CHECKPOINT_ROLE:
+        run(session, "grant pg_checkpoint to {}", REPLICAS)
 
 
 def _make_role(session: Session, user: str, password: str) -> None:

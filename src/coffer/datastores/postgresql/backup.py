@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Final
 
 from coffer.catalogue.errors import GuestFailed
+from coffer.datastores.postgresql import process
 from coffer.datastores.postgresql.manifest import ManifestCatcher
 from coffer.datastores.postgresql.programs import IsGivenUp, Program, given_up, running, secret_file
 from coffer.datastores.postgresql.reasons import readable, reason_from
 from coffer.datastores.postgresql.rules import ADMIN
 from coffer.datastores.postgresql.server import Server
+from coffer.datastores.postgresql.session import Session
+from coffer.datastores.postgresql.source import checkpoint
 
 LOG = logging.getLogger(__name__)
 
@@ -24,6 +27,9 @@ _LOOK_EVERY_S: Final = 0.5
 _END_TIMEOUT_S: Final = 60.0
 _GZIP: Final = zlib.MAX_WBITS | 16
 _FASTEST: Final = 1
+
+_REPLAY_TIMEOUT_S: Final = 60.0
+_REPLAYED: Final = "select pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')::bigint >= %s"
 
 Sink = Callable[[bytes], object]
 
@@ -45,7 +51,7 @@ def back_up(server: Server, sink: Sink, *, parent_manifest: bytes | None, is_giv
 
     with (
         _explained(server),
-        _wal_kept(server),
+        _wal_kept(server, is_incremental=parent_manifest is not None),
         secret_file(place, "backup.secret", password_line) as passfile,
         _on_disk(server, parent_manifest) as parent,
         running(
@@ -94,14 +100,36 @@ def _pump(program: Program, take: Sink, is_given_up: IsGivenUp) -> None:
 
 
 @contextmanager
-def _wal_kept(server: Server) -> Iterator[None]:
+def _wal_kept(server: Server, *, is_incremental: bool) -> Iterator[None]:
     """Keep the server from removing, while the backup is made, the log that belongs into it.
 
     The slot is gone with the session, so nothing keeps the log for ever if we are killed.
     """
     with server.session() as session:
         session.execute("select pg_create_physical_replication_slot('coffer_backup', true, true)")
+        if is_incremental:
+            _await_checkpoint(server, session)
         yield
+
+
+def _await_checkpoint(server: Server, session: Session) -> None:
+    """Have a replica get a checkpoint of its source; other servers make their own.
+
+    A backup begins with the last checkpoint, and one that builds on another must begin behind the end of that.
+
+    Raises:
+        GuestFailed: the source does not answer, or the replica is too far behind.
+    """
+    source = server.standby.source()
+    if source is None or session.execute("select pg_is_in_recovery()").fetchone() != (True,):
+        return
+    end = checkpoint(server.place, source)
+
+    def replayed() -> bool:
+        return session.execute(_REPLAYED, (end,)).fetchone() == (True,)
+
+    if not process.wait_for(replayed, _REPLAY_TIMEOUT_S):
+        raise GuestFailed(reason="The replica is too far behind its source for an incremental backup.")
 
 
 def _on_disk(server: Server, manifest: bytes | None) -> AbstractContextManager[Path | None]:

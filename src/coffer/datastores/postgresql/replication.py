@@ -23,8 +23,6 @@ from coffer.datastores.postgresql.timelines import Position
 
 LOG = logging.getLogger(__name__)
 
-_STREAM_TIMEOUT_S: Final = 60.0
-_RECEIVE_TIMEOUT_S: Final = 60.0
 _PROMOTE_TIMEOUT_S: Final = 60
 _RELOAD_TIMEOUT_S: Final = 2.0
 
@@ -230,7 +228,7 @@ def _wait_for_the_stream(server: Server, source: Source, is_given_up: IsGivenUp)
             is_received = near.execute(_RECEIVES, (source.slot,)).fetchone() is not None
             return is_given_up() or (is_received and others.is_sending(far, source.slot))
 
-        flowed = process.wait_for(flows, _STREAM_TIMEOUT_S)
+        flowed = process.wait_for(flows, server.patience.stream_s)
     if is_given_up():
         raise GuestFailed(reason=given_up())
     if not flowed:
@@ -265,7 +263,7 @@ def _become_source(server: Server, session: Session, lsn: int | None) -> None:
     if session.execute("select pg_is_wal_replay_paused()").fetchone() == (True,):
         session.execute("select pg_wal_replay_resume()")
     # The log's end is where its last record begins; when that was replayed, nothing is missing.
-    if lsn is not None and not process.wait_for(has_all, _RECEIVE_TIMEOUT_S):
+    if lsn is not None and not process.wait_for(has_all, server.patience.receive_s):
         raise GuestFailed(reason="The replica has not received everything from its source.")
     with server.disk_explained():
         server.standby.leave()

@@ -47,6 +47,8 @@ class Patience:
     fast_stop_s: float = 30.0
     immediate_stop_s: float = 5.0
     kill_s: float = 5.0
+    stream_s: float = 60.0
+    receive_s: float = 60.0
 
 
 class Server:
@@ -57,7 +59,7 @@ class Server:
         self.layout = Layout(place)
         self.standby = Standby(self.layout)
         self._volume = Volume(self.layout)
-        self._patience = patience or Patience()
+        self.patience = patience or Patience()
         self._is_moving = False
         """Somebody starts or restarts it right now: being down is no crash."""
 
@@ -240,7 +242,7 @@ class Server:
                 return found.is_ready and self._answers()
             return child is None or child.poll() is not None
 
-        in_time = process.wait_for(settled, self._patience.start_s)
+        in_time = process.wait_for(settled, self.patience.start_s)
         if process.find(self.layout) is None:
             output = self.layout.read_tail(self.layout.log_file, from_byte=log_size)
             if child is not None and child.poll() is not None and child.stderr is not None:
@@ -248,12 +250,12 @@ class Server:
             reason = reason_from(output, self.place)
             raise GuestFailed(reason=f"The database server did not start: {reason}.")
         if not in_time:
-            limit = f"{self._patience.start_s:.0f} s"
+            limit = f"{self.patience.start_s:.0f} s"
             raise GuestFailed(reason=f"The database server did not take connections within {limit}.")
 
     def _clear_remains(self) -> None:
         """Bury what a killed postmaster left: children that have not noticed yet, a misleading pid file."""
-        if not process.wait_for(lambda: not process.members(self.layout), self._patience.immediate_stop_s):
+        if not process.wait_for(lambda: not process.members(self.layout), self.patience.immediate_stop_s):
             self._kill()
         # Its number may belong to somebody else by now; then the server would refuse to start.
         with self.disk_explained():
@@ -261,8 +263,8 @@ class Server:
 
     def _stop(self) -> None:
         steps = (
-            (signal.SIGINT, self._patience.fast_stop_s),
-            (signal.SIGQUIT, self._patience.immediate_stop_s),
+            (signal.SIGINT, self.patience.fast_stop_s),
+            (signal.SIGQUIT, self.patience.immediate_stop_s),
         )
         for signal_number, timeout_s in steps:
             found = process.find(self.layout)
@@ -273,7 +275,7 @@ class Server:
         self._kill()
 
     def _kill(self) -> None:
-        if not process.kill_all(self.layout, self._patience.kill_s):
+        if not process.kill_all(self.layout, self.patience.kill_s):
             raise GuestFailed(reason="The database server's processes cannot be ended.")
 
     def _answers(self) -> bool:

@@ -17,6 +17,7 @@ _ASK: Final = """\
 select (select system_identifier from pg_control_system()), pg_is_in_recovery(),
     current_setting('server_version_num')::int / 10000
 """
+_END: Final = "select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint"
 _WHERE: Final = """\
 select ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int,
     pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint
@@ -79,6 +80,18 @@ def facts_of(place: Place, source: Source) -> Facts:
             )
             (history,) = found.fetchone() or ("",)
     return Facts(system_id=system_id, position=Position(timeline, end), history=history)
+
+
+def checkpoint(place: Place, source: Source) -> int:
+    """Have a source make a checkpoint; return a place in its log behind it.
+
+    Raises:
+        GuestFailed: it does not let us in, or refused.
+    """
+    with asking(place, source) as session:
+        session.execute("checkpoint")
+        (end,) = session.execute(_END).fetchone() or (0,)
+    return int(end)
 
 
 def is_sending(session: Session, slot: str) -> bool:

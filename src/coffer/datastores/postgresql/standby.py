@@ -56,6 +56,25 @@ class Standby:
         except (OSError, ValueError, TypeError) as error:
             raise GuestFailed(reason="Whom this replica follows cannot be read.") from error
 
+    def source(self) -> Source | None:
+        """Return whom the server follows, with what it logs in with there, but no administrator's password.
+
+        Raises:
+            GuestFailed: the files are damaged.
+        """
+        link = self.link()
+        if link is None:
+            return None
+        line = self._layout.read_tail(self._layout.replica_secret_file)
+        return Source(
+            address=link.address,
+            port=link.port,
+            user=link.user,
+            password=line.strip().rpartition(":")[2],
+            slot=link.slot,
+            administrator_password="",
+        )
+
     def follow(self, source: Source) -> None:
         """Note whom the server is to follow; it counts at its next start, or when it reads its files again.
 
