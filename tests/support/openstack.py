@@ -43,7 +43,7 @@ class OpenStack:
             stdin=subprocess.DEVNULL,
         )
         if done.returncode != 0:
-            raise CommandFailed(done.stderr)
+            raise CommandFailed(done.stdout + done.stderr)  # deletions print why they failed
         return done.stdout
 
     def read(self, *words: str) -> Any:
