@@ -22,7 +22,7 @@ class Fact:
 
 BASE = (
     text("instance_type", "Name of the instance's flavor."),
-    text("user_id", "User who created the instance."),
+    text("user_id", "User who made the call; in `exists` the one who created the instance."),
     Trait(
         name="resource_id",
         type=TraitType.TEXT,

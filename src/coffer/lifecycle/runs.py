@@ -234,8 +234,12 @@ class Lifecycle:
     def state_fact(
         self, ending: Ending, event_type: str, instance: Instance, **values: int | datetime
     ) -> None:
-        """State a `trove.instance.*` fact in the transaction of the state that it reports."""
+        """State a `trove.instance.*` fact in the transaction of the state that it reports.
+
+        Its user is the one who made the call, as it is specified, whoever created the instance.
+        """
         facts = instance_facts(instance, service_ids=self._service_ids)
+        facts["user_id"] = ending.run.user_id or instance.user_id
         ending.facts.append(
             Announcement(
                 event_type=event_type,

@@ -12,13 +12,12 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from coffer.catalogue.resources import Resource
-from coffer.catalogue.states import InstanceState
+from coffer.catalogue.states import UNFINISHED, InstanceState
 from coffer.store.database import Tx
 from coffer.store.tables import BACKUPS, INSTANCES, QUOTA_LIMITS, QUOTA_PROJECTS
 
 _INSTANCE = INSTANCES.c
 _BACKUP = BACKUPS.c
-_UNFINISHED_BACKUPS = ("NEW", "BUILDING", "SAVING")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +140,7 @@ def _instances(project_ids: Collection[str]) -> sa.Select[Any]:
 
 
 def _backups(project_ids: Collection[str]) -> sa.Select[Any]:
-    is_unfinished = _BACKUP.state.in_(_UNFINISHED_BACKUPS)
+    is_unfinished = _BACKUP.state.in_(sorted(UNFINISHED))
     columns = [
         _sum(sa.case((is_unfinished, 0), else_=1)).label(f"{Resource.BACKUPS}_in_use"),
         _sum(sa.case((is_unfinished, 1), else_=0)).label(f"{Resource.BACKUPS}_reserved"),

@@ -30,6 +30,21 @@ def test_a_fact_follows_the_ending_that_made_it_true(ground: Ground) -> None:
     assert fact.publisher_id == "conductor.control-1"
 
 
+def test_a_fact_names_the_user_who_made_the_call(ground: Ground) -> None:
+    instance = ground.has(user_id="who-created-it")
+    (run,) = ground.begun("instance_resize_volume", instance, [{"new_size": 3}])
+    lifecycle = ground.lifecycle(ServerType.TASK)
+
+    lifecycle.end(
+        run.run_id,
+        lambda ending: lifecycle.state_fact(
+            ending, "trove.instance.modify_volume", instance, old_volume_size=1, modify_at=ending.now
+        ),
+    )
+
+    assert ground.payload("trove.instance.modify_volume")["user_id"] == run.user_id == "user-1"
+
+
 def test_a_fact_takes_values_of_its_own(ground: Ground) -> None:
     instance = ground.has()
     run = ground.one_begun("instance_resize_volume", instance)
