@@ -12,6 +12,7 @@ from tests.support.plane import Plane
 from tests.support.waiting import wait_for
 
 from coffer.catalogue.errors import GuestFailed
+from coffer.catalogue.states import ServiceStatus
 from coffer.clouds.local.flavors import DEFAULT_FLAVORS
 
 NO_CONNECTIONS = GuestFailed(reason="The server does not take connections.")
@@ -139,6 +140,26 @@ def backups(plane: Plane) -> None:
     do(plane, "DELETE", f"/backups/{full}")
 
 
+def replicas(plane: Plane) -> None:
+    instance = an_instance(plane)
+    source_id = instance.rpartition("/")[2]
+    copies = {"name": "copy", "replica_of": source_id, "replica_count": 2}
+    copy_id = do(plane, "POST", "/instances", {"instance": copies})["instance"]["id"]
+    copy = f"/instances/{copy_id}"
+    for _ in range(2):  # the second time it is no replica any more
+        do(plane, "POST", f"{copy}/action", {"promote_to_replica_source": {}})
+    do(plane, "POST", f"{copy}/action", {"eject_replica_source": {}})  # refused, while it lives
+    server_of(plane, copy).status = ServiceStatus.CRASHED
+    wait_for(
+        lambda: plane.instance(copy_id).service_status is ServiceStatus.CRASHED, 20, "the crash to be known"
+    )
+    do(plane, "POST", f"{copy}/action", {"eject_replica_source": {}})
+    _, body = plane.call("GET", "/instances")
+    (follower,) = [each["id"] for each in body["instances"] if "replica_of" in each]
+    for _ in range(2):  # the second time it stands alone already
+        do(plane, "PUT", f"/instances/{follower}", {"instance": {"replica_of": None}})
+
+
 def no_room(plane: Plane) -> None:
     plane.create()
     plane.wait_until_idle()
@@ -152,4 +173,5 @@ SCENES = (
     Scene(resizes),
     Scene(configurations),
     Scene(backups),
+    Scene(replicas),
 )
