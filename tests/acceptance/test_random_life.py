@@ -38,8 +38,8 @@ OPTIONS = {
     "DEFAULT": {
         "exists_notification_transformer": "coffer.lifecycle.exists.Exists",
         "exists_notification_interval": INTERVAL_S,
-        "max_instances_per_tenant": 3,
-        "max_volumes_per_tenant": 7,
+        "max_instances_per_tenant": 4,
+        "max_volumes_per_tenant": 9,
         "max_backups_per_tenant": 4,
     }
 }

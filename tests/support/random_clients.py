@@ -26,8 +26,11 @@ STILL_S = 20.0
 POLL_S = 0.05
 CALL_S = 200.0
 AT_REST = frozenset({"ACTIVE", "RESTART_REQUIRED", "ERROR", "gone"})
-PATIENCE = 0.6
+PATIENCE = 0.85
 """How often a client waits for what he began; else he meddles with what is under way."""
+SENSE = 0.9
+"""How often he asks for what could be, where that is seldom."""
+NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
 class Cut(Exception):  # noqa: N818 - what happened, caught where the call is made
@@ -174,14 +177,31 @@ class RandomClient(threading.Thread):
 # --- what comes to a tenant's mind ----------------------------------------------------------------------
 
 
-def _instance(project: Project, rng: random.Random) -> str:
+def _instance(
+    project: Project, rng: random.Random, like: Callable[[Mapping[str, Any]], bool] = lambda _: True
+) -> str:
+    """Return one of the tenant's instances; mostly one that could be meant."""
     found = project.instances()
-    return str(rng.choice(found)["id"]) if found else "00000000-0000-4000-8000-000000000000"
+    sensible = [each for each in found if like(each)]
+    chosen = sensible if sensible and rng.random() < SENSE else found
+    return str(rng.choice(chosen)["id"]) if chosen else NOBODY
+
+
+def _is_replica(instance: Mapping[str, Any]) -> bool:
+    return "replica_of" in instance
+
+
+def _is_alone(instance: Mapping[str, Any]) -> bool:
+    return not _is_replica(instance) and instance["status"] == "ACTIVE"
+
+
+def _is_dead_source(instance: Mapping[str, Any]) -> bool:
+    return "replicas" in instance and instance["operating_status"] != "HEALTHY"
 
 
 def _one_of(project: Project, rng: random.Random, path: str, kind: str) -> str:
     found = project.listed(path, kind)
-    return str(rng.choice(found)["id"]) if found else "00000000-0000-4000-8000-000000000000"
+    return str(rng.choice(found)["id"]) if found else NOBODY
 
 
 def _backup(project: Project, rng: random.Random) -> str:
@@ -215,14 +235,19 @@ def _replica(project: Project, rng: random.Random) -> Asked:
     asked = {
         "name": f"r{rng.randrange(1000)}",
         "flavorRef": "1",
-        "replica_of": _instance(project, rng),
+        "replica_of": _instance(project, rng, _is_alone),
         "replica_count": rng.choice((1, 1, 2)),
     }
     return "POST", "/instances", {"instance": asked}
 
 
-def _action(project: Project, rng: random.Random, body: object) -> Asked:
-    return "POST", f"/instances/{_instance(project, rng)}/action", body
+def _action(
+    project: Project,
+    rng: random.Random,
+    body: object,
+    like: Callable[[Mapping[str, Any]], bool] = lambda _: True,
+) -> Asked:
+    return "POST", f"/instances/{_instance(project, rng, like)}/action", body
 
 
 def _set(project: Project, rng: random.Random, body: object) -> Asked:
@@ -275,14 +300,21 @@ ACTS: Mapping[str, tuple[float, Act]] = {
     "restart": (3, lambda p, rng: _action(p, rng, {"restart": {}})),
     "resize flavor": (3, lambda p, rng: _action(p, rng, {"resize": {"flavorRef": rng.choice("12")}})),
     "resize volume": (2, lambda p, rng: _action(p, rng, {"resize": {"volume": {"size": rng.randint(1, 4)}}})),
-    "promote": (1, lambda p, rng: _action(p, rng, {"promote_to_replica_source": {}})),
-    "eject": (1, lambda p, rng: _action(p, rng, {"eject_replica_source": {}})),
-    "detach replica": (1, lambda p, rng: _set(p, rng, {"replica_of": None})),
+    "promote": (2, lambda p, rng: _action(p, rng, {"promote_to_replica_source": {}}, _is_replica)),
+    "eject": (2, lambda p, rng: _action(p, rng, {"eject_replica_source": {}}, _is_dead_source)),
+    "detach replica": (
+        1,
+        lambda p, rng: (
+            "PUT",
+            f"/instances/{_instance(p, rng, _is_replica)}",
+            {"instance": {"replica_of": None}},
+        ),
+    ),
     "reset status": (0.5, lambda p, rng: _action(p, rng, {"reset_status": {}})),
     "delete": (3, lambda p, rng: ("DELETE", f"/instances/{_instance(p, rng)}", None)),
     "attach": (2, lambda p, rng: _set(p, rng, {"configuration": _group(p, rng)})),
     "detach": (1, lambda p, rng: _set(p, rng, {"configuration": None})),
-    "create group": (1, lambda _, rng: _new_group(rng)),
+    "create group": (2, lambda _, rng: _new_group(rng)),
     "update group": (
         1,
         lambda p, rng: (
@@ -300,7 +332,7 @@ ACTS: Mapping[str, tuple[float, Act]] = {
         ),
     ),
     "delete group": (0.5, lambda p, rng: ("DELETE", f"/configurations/{_group(p, rng)}", None)),
-    "back up": (2, _new_backup),
+    "back up": (3, _new_backup),
     "delete backup": (1, lambda p, rng: ("DELETE", f"/backups/{_backup(p, rng)}", None)),
     "create databases": (
         3,
