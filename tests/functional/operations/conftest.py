@@ -3,9 +3,16 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.functional.operations.stage import Stage
-from tests.support.control_plane import ControlPlane
-from tests.support.scratch import scratch
+
+NOUNS = ("instances", "replication", "backups", "databases", "users", "configurations")
+# What they assert is told in full only if this comes before they are imported.
+pytest.register_assert_rewrite(
+    *(f"tests.functional.operations.{name}" for name in ("judge", "stage", *NOUNS))
+)
+
+from tests.functional.operations.stage import Stage  # noqa: E402
+from tests.support.control_plane import ControlPlane  # noqa: E402
+from tests.support.scratch import scratch  # noqa: E402
 
 
 @pytest.fixture(scope="module")
