@@ -1,17 +1,15 @@
 """Backups through the field's own client, and control planes that die or leave in the middle of them."""
 
-import os
 import secrets
-import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.announcements import settled
+from tests.support.held import backups_held_up
 from tests.support.processes import about
-from tests.support.standalone import Standalone
+from tests.support.standalone import Standalone, standalone
 from tests.support.trove import Refused, Tenant
 from tests.support.waiting import wait_for
 
@@ -65,29 +63,30 @@ class Books:
         assert made.status == "COMPLETED"
         return str(made.id)
 
+    def delete(self, *backup_ids: str) -> None:
+        """Delete backups, and wait until they are gone."""
+        for backup_id in backup_ids:
+            self.api.backups.delete(backup_id)
+        gone = set(backup_ids)
+        wait_for(lambda: not gone & {each.id for each in self.api.backups.list()}, BACKUP_S, "the deletion")
+
     def restore(self, backup_id: str) -> str:
         point = {"backupRef": backup_id}
         volume = {"size": 1}
         return str(self.api.instances.create("copy", "1", volume=volume, restorePoint=point).id)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def coffer() -> Iterator[Standalone]:
+    """One control plane for all: each test leaves it running and without a backup."""
+    with standalone() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def books(coffer: Standalone) -> Books:
     """An instance that serves."""
     return Books(coffer)
-
-
-@contextmanager
-def held_up(coffer: Standalone, instance_id: str) -> Iterator[None]:
-    """Keep backups from coming to their end: the checkpoint with which each begins waits."""
-    postmaster = (coffer.guest_dir(instance_id) / "data" / "postmaster.pid").read_text().split()[0]
-    children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
-    (pid,) = [int(each) for each in children if b"checkpointer" in Path(f"/proc/{each}/cmdline").read_bytes()]
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def folder(coffer: Standalone, backup_id: str) -> Path:
@@ -106,7 +105,8 @@ def delete_without_a_trace(coffer: Standalone, books: Books, instance_id: str) -
     assert about(place) == []
 
 
-def test_the_client_backs_up_looks_restores_and_deletes(coffer: Standalone, books: Books) -> None:
+def test_the_client_backs_up_looks_restores_and_deletes(coffer: Standalone) -> None:
+    books = Books(coffer)
     books.write("1-full")
     full = books.back_up(description="all of it")
     books.write("2-more")
@@ -134,17 +134,18 @@ def test_the_client_backs_up_looks_restores_and_deletes(coffer: Standalone, book
     assert [run.succeeded for run in announced.of("backup_create")] == [True, True]
     assert announced.only("backup_delete").succeeded
     assert not list((coffer.state_dir / "backups").iterdir())
+    delete_without_a_trace(coffer, books, again)
 
 
 def test_a_control_plane_killed_in_a_backup_leaves_a_failed_backup_and_a_working_instance(
     coffer: Standalone, books: Books
 ) -> None:
     books.write("kept")
-    with held_up(coffer, books.id):
+    with backups_held_up(coffer.guest_dir(books.id)):
         backup_id = books.begin()
         is_under_way(coffer, backup_id)
         coffer.kill_and_start()
-    run = settled(coffer).only("backup_create")
+    run = settled(coffer).of("backup_create")[-1]
     assert (run.error["error_code"], run.error["fault"]) == ("owner_died", "system")
     failed = books.api.backups.get(backup_id)
     assert (failed.status, failed.fault["message"]) == ("FAILED", run.error["message"])
@@ -152,21 +153,25 @@ def test_a_control_plane_killed_in_a_backup_leaves_a_failed_backup_and_a_working
     shown = books.tenant.show(books.id)
     assert (shown["status"], shown.get("fault")) == ("ACTIVE", None)
     books.tenant.wait_for_server(books.id, "HEALTHY")
-    copy = books.restore(books.back_up(incremental=1))
+    made = books.back_up(incremental=1)
+    copy = books.restore(made)
     books.tenant.wait_for(copy, "ACTIVE")
-    assert books.words(copy) == ["kept"]
-    books.api.backups.delete(backup_id)
+    assert books.words(copy) == books.words(books.id)
+    books.delete(backup_id, made)
+    delete_without_a_trace(coffer, books, copy)
 
 
 def test_a_control_plane_that_is_stopped_does_not_wait_for_a_backup(coffer: Standalone, books: Books) -> None:
-    with held_up(coffer, books.id):
+    with backups_held_up(coffer.guest_dir(books.id)):
         backup_id = books.begin()
         is_under_way(coffer, backup_id)
         assert coffer.stop() == 0
     coffer.start()
-    assert settled(coffer).only("backup_create").error["fault"] == "system"
+    assert settled(coffer).of("backup_create")[-1].error["fault"] == "system"
     assert books.api.backups.get(backup_id).status == "FAILED"
     assert books.tenant.show(books.id)["status"] == "ACTIVE"
+    books.tenant.wait_for_server(books.id, "HEALTHY")
+    books.delete(backup_id)
 
 
 RESTORATION: dict[str, Callable[[Path], bool]] = {
@@ -191,19 +196,19 @@ def test_a_restoration_cut_short_ends_once_and_leaves_nothing_behind(
 
     run = settled(coffer).of("instance_create")[-1]
     if run.succeeded:
-        assert books.words(copy) == ["kept"]
+        assert books.words(copy) == books.words(books.id)
     else:
         assert run.error["error_code"] == "owner_died"
         assert books.tenant.show(copy)["status"] == "ERROR"
     delete_without_a_trace(coffer, books, copy)
-    books.api.backups.delete(backup_id)
-    wait_for(lambda: not folder(coffer, backup_id).exists(), BACKUP_S, "the backup to be deleted")
+    books.delete(backup_id)
+    assert not folder(coffer, backup_id).exists()
 
 
 def test_a_deletion_of_a_backup_cut_short_is_completed(coffer: Standalone, books: Books) -> None:
     backup_id = books.back_up()
     books.api.backups.delete(backup_id)
     coffer.kill_and_start()
-    assert settled(coffer).only("backup_delete").succeeded
+    assert settled(coffer).of("backup_delete")[-1].succeeded
     assert not folder(coffer, backup_id).exists()
     assert list(books.api.backups.list()) == []

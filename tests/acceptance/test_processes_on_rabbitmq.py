@@ -20,6 +20,7 @@ from typing import Any, LiteralString
 
 import pytest
 from tests.support.deployment import Deployment, Service, deployment
+from tests.support.held import backups_held_up
 from tests.support.processes import about, is_running
 from tests.support.rabbitmq import RabbitNode
 from tests.support.trove import Refused
@@ -181,6 +182,32 @@ def test_a_run_in_a_guest_agent_that_is_killed_ends_when_the_next_agent_starts(
     assert coffer.agent_pid(books) != killed
     tenant.api.users.create(books, [{"name": "erin", "password": "secret", "databases": []}])
     assert endings(coffer.events(), books)[-1] == ("user_create", "end", "conductor")
+
+
+def test_a_backup_in_a_guest_agent_that_is_killed_fails_and_leaves_nothing_behind(
+    coffer: Deployment, books: str
+) -> None:
+    tenant = coffer.tenant()
+    with backups_held_up(coffer.guest_dir(books)):
+        backup_id = tenant.api.backups.create("nightly", books).id
+        folder = coffer.root / "cloud" / "backups" / backup_id
+        wait_for(lambda: any(folder.glob(".*")), TAKEN_OVER_S, "the archive to be begun")
+        os.kill(coffer.agent_pid(books), signal.SIGKILL)
+        tenant.wait_for(books, "ACTIVE")
+    (run,) = [run for run in runs_of(coffer.events()).values() if "backup_id" in run[1]["payload"]]
+    payload = run[1]["payload"]
+    assert run[1]["event_type"] == "dbaas.backup_create.error"
+    assert (payload["server_type"], payload["error_code"], payload["fault"]) == (
+        "conductor",
+        "guest_failed",
+        "system",
+    )
+    backup = tenant.api.backups.get(backup_id)
+    assert (backup.status, backup.fault["message"]) == ("FAILED", payload["message"])
+    assert "fault" not in tenant.show(books)
+    assert not folder.exists()
+    again = tenant.api.backups.create("nightly", books).id
+    wait_for(lambda: tenant.api.backups.get(again).status == "COMPLETED", TAKEN_OVER_S, "another backup")
 
 
 def test_another_taskmanager_completes_the_deletion_that_a_killed_one_began(coffer: Deployment) -> None:
