@@ -5,6 +5,7 @@ directory that it writes, so that one which survived its agent is found there, a
 """
 
 import logging
+import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Final
 from coffer.catalogue.errors import GuestFailed
 from coffer.datastores.driver import Source
 from coffer.datastores.postgresql import process
-from coffer.datastores.postgresql.programs import IsGivenUp, running
+from coffer.datastores.postgresql.programs import IsGivenUp, running, secret_file
 from coffer.datastores.postgresql.reasons import reason_from
 from coffer.datastores.postgresql.rules import MAINTENANCE_DATABASE
 from coffer.datastores.postgresql.server import Server
@@ -53,15 +54,33 @@ def clone(server: Server, source: Source, *, is_given_up: IsGivenUp) -> None:
 
 
 def recover(server: Server) -> None:
-    """Let a source that was killed come to a clean end, without serving anybody.
+    """Let a source that was killed come to a clean end; nobody can log in meanwhile.
 
     Raises:
         GuestFailed: it does not.
     """
-    data = server.layout.data_dir
-    command = [server.engine().tool("postgres"), "--single", "-D", str(data), *server.options()]
-    with server.disk_explained():
-        _run(server, [*command, MAINTENANCE_DATABASE], data, "recovered", timeout_s=_REWIND_TIMEOUT_S)
+    place, data = server.place, server.layout.data_dir
+    with (
+        server.disk_explained(),
+        secret_file(place, "recover.hba", b"host all all all reject\n") as hba_file,
+        running(place, _closed(server, hba_file), working_dir=data) as program,
+    ):
+
+        def settled() -> bool:
+            found = process.find(server.layout)
+            return program.child.poll() is not None or (found is not None and found.is_ready)
+
+        process.wait_for(settled, _REWIND_TIMEOUT_S)
+        program.child.send_signal(signal.SIGINT)
+        if not program.ended(timeout_s=_REWIND_TIMEOUT_S, is_given_up=lambda: False):
+            reason = reason_from(program.complaints(), place)
+            raise GuestFailed(reason=f"The data could not be recovered: {reason}.")
+
+
+def _closed(server: Server, hba_file: Path) -> list[str]:
+    # Not the server's mode for a single user: that wants the instance's user to have a name.
+    options = [*server.options(), "-c", f"hba_file={hba_file}", "-c", "autovacuum=off"]
+    return [server.engine().tool("postgres"), "-D", str(server.layout.data_dir), *options]
 
 
 def rewind(server: Server, source: Source) -> None:

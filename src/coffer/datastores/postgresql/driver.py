@@ -40,6 +40,9 @@ class PostgresqlDriver:
         self._server.initialise()
         self._server.start()
         databases_sql.close_own(self._server)
+        with self._server.session() as session:
+            # Those of the server whose backup was restored.
+            admission.forget_all(session)
         for database in databases:
             self._create_or_keep_database(database)
         for user in users:

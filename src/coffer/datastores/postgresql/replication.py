@@ -18,7 +18,6 @@ from coffer.datastores.postgresql.reasons import reason_from
 from coffer.datastores.postgresql.rules import ADMIN
 from coffer.datastores.postgresql.server import Server
 from coffer.datastores.postgresql.session import Session, run, verifier
-from coffer.datastores.postgresql.source import Facts
 from coffer.datastores.postgresql.timelines import Position
 
 LOG = logging.getLogger(__name__)
@@ -102,7 +101,7 @@ def follow(server: Server, source: Source) -> None:
         clone(server, source, is_given_up=lambda: False)
     elif not was_replica and facts.lacks(Position(control.timeline, control.checkpoint + 1)):
         rewind(server, source)
-    _run_as_replica(server, source, facts)
+    _run_as_replica(server, source)
     LOG.info("source changed instance_id=%s was_replica=%s", server.place.instance_id, was_replica)
 
 
@@ -200,7 +199,7 @@ def _end_source(server: Server) -> None:
         recover(server)
 
 
-def _run_as_replica(server: Server, source: Source, facts: Facts) -> None:
+def _run_as_replica(server: Server, source: Source) -> None:
     """Have the server stream from a source, rewinding what the source has not."""
     if process.find(server.layout) is None:
         server.start()
@@ -209,7 +208,8 @@ def _run_as_replica(server: Server, source: Source, facts: Facts) -> None:
     with server.session() as session:
         timeline = session.execute(_OWN_TIMELINE).fetchone() or (0,)
         (_, end, _) = session.execute(_STATE).fetchone() or (True, 0, False)
-    if facts.lacks(Position(timeline[0], end or 0)):
+    # Asked after our own: what is written there meanwhile must not seem to be missing.
+    if others.facts_of(server.place, source).lacks(Position(timeline[0], end or 0)):
         server.stop()
         rewind(server, source)
         server.start()
