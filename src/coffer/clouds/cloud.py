@@ -97,6 +97,14 @@ class Cloud(Protocol):
         """
         ...
 
+    def halt(self, instance_id: str) -> None:
+        """End the guest and every process of an instance, by force; all that it has here stays. Idempotent.
+
+        Raises:
+            CloudFailed: something still runs.
+        """
+        ...
+
     def owned(self) -> Sequence[str]:
         """Return the ids of instances that have anything here, finished or half made."""
         ...

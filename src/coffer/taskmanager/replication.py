@@ -7,7 +7,7 @@ another one, which finds by asking how far the first one came.
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from coffer.catalogue.errors import CofferError, Fault, GuestFailed, NotFound, ReplicaNotFollowing
 from coffer.catalogue.states import InstanceState, ServiceStatus
@@ -190,13 +190,30 @@ class Replication:
             LOG.warning("replica does not follow instance_id=%s reason=%s", replica_id, error)
 
     def _fence(self, ctx: TroveContext, source_id: str) -> None:
-        """Stop what is left of a dead source, so that it takes no more writes, and does not come back by itself."""
-        quiet = ctx.with_ticket(None)
+        """Stop what is left of a dead source, so that it takes no more writes, and does not come back by itself.
+
+        One whose agent is silent may still serve: then it is ended from outside, and a new agent keeps it down.
+        """
+        if self._stopped_by_its_guest(ctx, source_id):
+            return
         try:
-            self._guest(source_id).status(quiet)
-            self._guest(source_id).demote(quiet)
+            self._cloud.halt(source_id)
+            self._cloud.start_guests([source_id])
         except CofferError as error:
-            LOG.warning("dead source not stopped by its guest instance_id=%s reason=%s", source_id, error)
+            LOG.error("dead source not halted instance_id=%s reason=%s", source_id, error)  # noqa: TRY400
+        self._stopped_by_its_guest(ctx, source_id)
+
+    def _stopped_by_its_guest(self, ctx: TroveContext, source_id: str) -> bool:
+        """Say whether the guest of a source answers, and has its server down."""
+        quiet, guest = ctx.with_ticket(None), self._guest(source_id)
+        try:
+            guest.status(quiet)  # a server may take minutes to stop; that nobody listens is known sooner
+            with suppress(GuestFailed):  # of a crashed one it says so
+                guest.demote(quiet)
+            return guest.status(quiet) != ServiceStatus.HEALTHY
+        except CofferError as error:
+            LOG.warning("dead source not stopped instance_id=%s reason=%s", source_id, error)
+            return False
 
     def _chosen(self, ctx: TroveContext, group: Group) -> str:
         """Return the replica that has received most.

@@ -45,6 +45,23 @@ def test_delete_removes_directory_and_agent_and_can_be_repeated(cloud: LocalClou
     assert not guest_dir(cloud).exists()
 
 
+def test_what_is_halted_runs_no_more_and_keeps_all_it_has(cloud: LocalCloud, started: Processes) -> None:
+    cloud.create(spec())
+    agents, precious = agents_of(cloud), guest_dir(cloud) / "data" / "precious"
+    precious.touch()
+    server = started.start(["/bin/sleep", "1000"], cwd=guest_dir(cloud) / "data")
+
+    cloud.halt("i-1")
+    cloud.halt("i-1")
+
+    assert not any(processes.alive(agent) for agent in agents)
+    assert server.wait(5) is not None
+    assert precious.exists()
+    cloud.start_guests(["i-1"])
+    assert agents_of(cloud)
+    assert agents_of(cloud) != agents
+
+
 def test_delete_of_what_never_was_is_no_error(cloud: LocalCloud) -> None:
     cloud.delete("i-404")
 

@@ -9,6 +9,7 @@ from tests.support.control_plane import DATABASE, USER, ControlPlane
 from tests.support.waiting import wait_for
 
 from coffer.catalogue.states import ServiceStatus
+from coffer.store import instances
 
 
 @pytest.fixture
@@ -120,6 +121,29 @@ def test_a_dead_source_is_ejected_and_stands_alone(control: ControlPlane, group:
     assert group.words(new) == ["before", "later"]
     assert control.call("DELETE", f"/instances/{source}")[0] == 202
     assert control.call("DELETE", f"/instances/{new}")[0] == 403
+
+
+def test_an_ejected_source_that_only_seemed_dead_takes_no_more_writes(
+    control: ControlPlane, group: Group
+) -> None:
+    """Its agent is silent and its server serves: whoever went on writing there would write for nobody."""
+    source, first, second = group.ids
+    with control.log_in(source) as client:
+        client.execute("insert into words values ('before')")
+        group.all_get("before")
+        with group.without_agent(source), announced(control, "instance_eject") as told:
+            with control.database.writing() as tx:
+                instances.update(tx, source, control.task.clock(), service_seen_at=None)
+            group.act(source, "eject_replica_source")
+        with pytest.raises(psycopg.OperationalError):
+            client.execute("insert into words values ('lost')")
+
+    assert told[0].ending.event_type == "dbaas.instance_eject.end"
+    new = first if control.row(first).replica_of is None else second
+    with pytest.raises(psycopg.OperationalError):
+        control.log_in(source)
+    group.add(new, "later")
+    group.all_get("before", "later", ids=[first, second])
 
 
 def test_a_detached_replica_is_an_instance_of_its_own(control: ControlPlane, group: Group) -> None:

@@ -115,6 +115,13 @@ class LocalCloud:
                 self._remove(instance_id)
         LOG.info("instance removed instance_id=%s", instance_id)
 
+    def halt(self, instance_id: str) -> None:
+        """See `Cloud`."""
+        guest_dir = self.layout.guest_dir(instance_id)
+        with told(instance_id, guest_dir), self._changing(instance_id):
+            self._end_processes(instance_id, guest_dir)
+        LOG.info("instance halted instance_id=%s", instance_id)
+
     def owned(self) -> Sequence[str]:
         """See `Cloud`.
 
@@ -237,6 +244,15 @@ class LocalCloud:
             CloudFailed: something is left.
         """
         guest_dir = self.layout.guest_dir(instance_id)
+        self._end_processes(instance_id, guest_dir)
+        erase(guest_dir, timeout_s=self._settings.erase_deadline_s)
+
+    def _end_processes(self, instance_id: str, guest_dir: Path) -> None:
+        """End every process of the instance.
+
+        Raises:
+            CloudFailed: some are left.
+        """
         uid = self._uid_of(guest_dir)
         self._launcher.stop(instance_id)
         left = processes.end(
@@ -247,7 +263,6 @@ class LocalCloud:
         if left:
             LOG.error("processes survive instance_id=%s pids=%s", instance_id, sorted(it.pid for it in left))
             raise CloudFailed(reason="A process of the instance cannot be stopped.")
-        erase(guest_dir, timeout_s=self._settings.erase_deadline_s)
 
     def _processes_of(self, guest_dir: Path, uid: int | None) -> frozenset[Identity]:
         found = processes.about(guest_dir, foreign=self._settings.uids)
