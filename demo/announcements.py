@@ -6,7 +6,9 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from rich.console import Console
@@ -87,30 +89,44 @@ def runs_of(events: list[Event]) -> list[RunOfEvents]:
 
 
 def table_of(runs: list[RunOfEvents]) -> Table:
-    """Return the table of runs: what began, how it ended, how long it took."""
+    """Return the table of runs: what began, on what, how it ended, how long it took."""
+    names = names_in(runs)
     table = Table(title="Runs", title_justify="left")
     for heading in ("operation", "on", "started", "ending", "duration"):
         table.add_column(heading, no_wrap=True)
-    table.add_column("reason", overflow="fold")
     for run in runs:
         start, last = run.events[0], run.events[-1]
-        payload = last["payload"]
         ending = last["event_type"].rpartition(".")[2]
         table.add_row(
             start["event_type"].split(".")[1],
-            _subject(payload),
+            _subject(last["payload"], names),
             start["timestamp"][11:19],
             Text(ending, style="green" if ending == "end" else "red"),
-            f"{payload.get('duration_s', 0):.2f} s",
-            str(payload.get("message", "")),
+            f"{last['payload'].get('duration_s', 0):.2f} s",
         )
     return table
 
 
-def _subject(payload: dict[str, Any]) -> str:
+def names_in(runs: list[RunOfEvents]) -> dict[str, str]:
+    """Return what things are called, by their ids, as the announcements of their creation say."""
+    found: dict[str, str] = {}
+    for run in runs:
+        for event in run.events:
+            payload = event["payload"]
+            kind = event["event_type"].split(".")[1].partition("_")[0]
+            if "name" in payload and f"{kind}_id" in payload:
+                found[payload[f"{kind}_id"]] = payload["name"]
+    return found
+
+
+def _subject(payload: dict[str, Any], names: Mapping[str, str] = MappingProxyType({})) -> str:
     """Say in a word what an event is about."""
     named = payload.get("dbname") or payload.get("username") or payload.get("name")
-    return str(named or f"{payload.get('instance_id', '')[:8]}…")
+    if named:
+        return str(named)
+    ids = (payload.get(key) for key in ("backup_id", "instance_id", "configuration_id"))
+    found = next((str(each) for each in ids if each), "")
+    return names.get(found, f"{found[:8]}…")
 
 
 def _line(event: Event) -> Text:
