@@ -1,6 +1,7 @@
 """What the publisher promises when RabbitMQ, its queues, or the network between, do not behave."""
 
 import contextlib
+import gc
 import json
 import logging
 import socket
@@ -9,6 +10,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from oslo_config import cfg
@@ -219,6 +221,26 @@ def test_a_password_that_is_wrong_is_unavailability_without_the_password(
     publisher.close()
 
     assert "s3cr3t" not in str(refused.value) + caplog.text + repr(wrong)
+
+
+def test_connections_that_fail_leave_no_descriptors_behind(
+    settings: AmqpSettings, publisher: AmqpPublisher
+) -> None:
+    wrong = AmqpPublisher(replace(settings, hosts=(replace(settings.hosts[0], password="wrong"),)))
+    publisher.publish(outgoing(1))
+
+    def fail(times: int) -> int:
+        for _ in range(times):
+            with pytest.raises(BrokerUnavailable):
+                wrong.publish(outgoing(1))
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    gc.disable()  # else it would tidy up after us
+    try:
+        assert fail(times=5) == fail(times=5)
+    finally:
+        gc.enable()
+        wrong.close()
 
 
 @pytest.mark.parametrize("durable", [True, False])
