@@ -1,7 +1,7 @@
 """Several tenants do whatever comes to their minds, and everything dies at random: the books are right all the same.
 
 `COFFER_SEED` repeats the choices of a run, `COFFER_RANDOM_S` says how long it lasts; what meets what is up to the
-machine, so the same seed need not find the same fault at once.
+machine, so the same seed need not find the same fault at once. `COFFER_RANDOM_LOG` names a file that keeps the log.
 """
 
 import itertools
@@ -26,6 +26,7 @@ from tests.support.trove import Tenant
 from tests.support.waiting import wait_for
 
 LIFE_S = float(os.environ.get("COFFER_RANDOM_S", "25"))
+LOG = os.environ.get("COFFER_RANDOM_LOG")
 TENANTS = ("acme", "umbrella")
 CLIENTS_EACH = 2
 PAUSE_S = (2.0, 6.0)
@@ -47,8 +48,10 @@ OPTIONS = {
 
 @pytest.fixture
 def coffer() -> Iterator[Standalone]:
-    with standalone(OPTIONS) as running:
-        yield running
+    with standalone(OPTIONS) as started:
+        yield started
+        if LOG is not None:
+            Path(LOG).write_text(started.log_text())
 
 
 @pytest.mark.timeout(300 + 10 * LIFE_S)
@@ -59,9 +62,9 @@ def test_whatever_happens_every_run_ends_once_and_the_books_are_right(coffer: St
 
     furnish(coffer)
     diary = live(coffer, projects, seed)
+    print(diary)
 
     coffer.settle()
-    print(diary)
     assert diary.horrors == []
     for project in projects:
         nobody_is_stuck(project)
@@ -149,8 +152,9 @@ def nothing_runs_but_what_lives(coffer: Standalone, projects: list[Project]) -> 
     assert {key for key, each in living.items() if each["status"] != "ERROR"} <= places.keys()
     strangers = [each for each in about(coffer.state_dir) if not is_of(each, [*places.values()])]
     assert {each.pid for each in strangers} == {coffer.pid}, strangers
-    ports = [json.loads((place / "guest.json").read_text())["port"] for place in places.values()]
-    assert len(ports) == len(set(ports))
+    ports = {key: json.loads((place / "guest.json").read_text())["port"] for key, place in places.items()}
+    assert len(set(ports.values())) == len(ports)
+    assert {key: living[key].get("port", port) for key, port in ports.items()} == ports
     stored = {folder.name for folder in folders(coffer.state_dir / "backups")}
     kept = {each["id"] for project in projects for each in project.listed("/backups", "backups")}
     assert stored <= kept
