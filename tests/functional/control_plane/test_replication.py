@@ -50,6 +50,26 @@ def test_what_is_written_at_the_source_is_read_at_each_replica(control: ControlP
         assert fact.payload["created_at"] == fact.payload["launched_at"]
 
 
+def test_what_lets_a_replica_in_is_kept_by_nobody_on_the_way(
+    control: ControlPlane, group: Group, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    source, first, _ = group.ids
+    with announced(control, "instance_promote"):
+        group.act(first, "promote_to_replica_source")
+    secrets = [
+        (control.guest_dir(source) / "replica.secret").read_text().strip(),
+        (control.guest_dir(first) / "admin.secret").read_text().strip(),
+    ]
+    kept = b"".join(path.read_bytes() for path in control.root.glob("coffer.db*")).decode(errors="ignore")
+    for secret in secrets:
+        password = secret.rpartition(":")[2]
+        assert len(password) > 16
+        assert password not in kept
+        assert password not in caplog.text
+        assert all(password not in str(event) for event in control.events())
+
+
 def test_a_database_and_a_user_made_at_the_source_are_at_the_replicas(
     control: ControlPlane, group: Group
 ) -> None:
