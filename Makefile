@@ -46,6 +46,7 @@ docs: setup ## Write the derived documents anew
 
 bench: setup ## Measure, as ratios against a peer in the same run
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.exists
 
 clean: ## Remove what setup and the tests made
 	rm -rf .venv .venv-ceilometer .mypy_cache .ruff_cache .pytest_cache .hypothesis
