@@ -13,10 +13,11 @@ from coffer.catalogue.errors import CloudFailed, CofferError, GuestFailed, NotBu
 from coffer.catalogue.states import USABLE, InstanceState
 from coffer.clouds.cloud import Cloud, Flavor
 from coffer.datastores.parameters import as_texts
-from coffer.lifecycle.runs import Ending, Lifecycle, RunNotOpenError
+from coffer.lifecycle.runs import Ending, Lifecycle
 from coffer.store import configurations, instances
 from coffer.store.errors import StoreError
 from coffer.store.instances import Instance
+from coffer.store.runs import open_of_instance
 from coffer.taskmanager.tasks import Outcome, runs
 from coffer.wire.context import TroveContext
 from coffer.wire.guest_client import GuestClient
@@ -38,7 +39,7 @@ class Resizing:
         """Give an instance another flavor; its server restarts."""
         assert ctx.notification is not None
         flavor = self._offered(flavor_id)
-        with self._taken_back(instance_id, lambda present: self._take_flavor_back(ctx, present)):
+        with self._taken_back(ctx, instance_id, lambda present: self._take_flavor_back(ctx, present)):
             self._cloud.resize(instance_id, flavor)
             with _understood():
                 self._guest(instance_id).resize(ctx, flavor.ram_mib, asked_at=self._now())
@@ -52,7 +53,7 @@ class Resizing:
     def resize_volume(self, ctx: TroveContext, *, instance_id: str, volume_gib: int) -> Outcome:
         """Enlarge the volume of an instance; its server goes on serving."""
         assert ctx.notification is not None
-        with self._taken_back(instance_id, lambda present: self._take_volume_back(ctx, present)):
+        with self._taken_back(ctx, instance_id, lambda present: self._take_volume_back(ctx, present)):
             self._cloud.resize_volume(instance_id, volume_gib)
             with _understood():
                 self._guest(instance_id).resize_volume(ctx, volume_gib, asked_at=self._now())
@@ -110,17 +111,12 @@ class Resizing:
         )
 
     @contextmanager
-    def _taken_back(self, instance_id: str, take_back: _Step) -> Iterator[None]:
+    def _taken_back(self, ctx: TroveContext, instance_id: str, take_back: _Step) -> Iterator[None]:
         """Give cloud and guest back the size that the database has, if the block fails."""
         try:
             yield
-        except RunNotOpenError:
-            # The run was ended meanwhile (its deadline, a reset), and the instance may be under way to yet
-            # another size: then that is the one which counts, and its own task sees to it.
-            self._try(instance_id, take_back, unless=InstanceState.RESIZE)
-            raise
         except Exception:
-            self._try(instance_id, take_back)
+            self._try(ctx, instance_id, take_back)
             raise
 
     def _take_flavor_back(self, ctx: TroveContext, present: Instance) -> None:
@@ -141,15 +137,29 @@ class Resizing:
             ctx.with_ticket(None), present.volume_gib, asked_at=self._now(), is_awaited=False
         )
 
-    def _try(self, instance_id: str, take_back: _Step, *, unless: InstanceState | None = None) -> None:
+    def _try(self, ctx: TroveContext, instance_id: str, take_back: _Step) -> None:
         """Take back what can be taken back; the failure that led here is the one to be told."""
         try:
             present = self._row(instance_id)
-            if present.deleted_at is None and present.state != unless:
+            if present.deleted_at is None and not self._is_superseded(ctx, instance_id):
                 take_back(present)
                 LOG.info("size taken back instance_id=%s", instance_id)
         except (CofferError, StoreError) as error:
             LOG.error("size not taken back instance_id=%s reason=%s", instance_id, error)  # noqa: TRY400
+
+    def _is_superseded(self, ctx: TroveContext, instance_id: str) -> bool:
+        """Say whether our run was ended meanwhile (its deadline, a reset) and another task does the same by now.
+
+        Then that size is the one which counts, and its own task sees to it. One that changes something else does not.
+        """
+        ticket = ctx.notification
+        assert ticket is not None
+        with self.lifecycle.database.reading() as tx:
+            found = open_of_instance(tx, instance_id)
+        return any(
+            run.operation == ticket.operation and run.run_id != ticket.run_id and run.claimed_by is not None
+            for run in found
+        )
 
     def _offered(self, flavor_id: str) -> Flavor:
         for flavor in self._cloud.flavors():
