@@ -294,14 +294,14 @@ def _new_backup(project: Project, rng: random.Random) -> Asked:
 Act = Callable[[Project, random.Random], Asked]
 
 ACTS: Mapping[str, tuple[float, Act]] = {
-    "create": (4, lambda _, rng: _new(rng, databases=[{"name": "d0"}])),
+    "create": (2, lambda _, rng: _new(rng, databases=[{"name": "d0"}])),
     "restore": (1, lambda p, rng: _new(rng, restorePoint={"backupRef": _backup(p, rng)})),
-    "replicate": (2, _replica),
+    "replicate": (4, _replica),
     "restart": (3, lambda p, rng: _action(p, rng, {"restart": {}})),
     "resize flavor": (3, lambda p, rng: _action(p, rng, {"resize": {"flavorRef": rng.choice("12")}})),
     "resize volume": (2, lambda p, rng: _action(p, rng, {"resize": {"volume": {"size": rng.randint(1, 4)}}})),
     "promote": (2, lambda p, rng: _action(p, rng, {"promote_to_replica_source": {}}, _is_replica)),
-    "eject": (2, lambda p, rng: _action(p, rng, {"eject_replica_source": {}}, _is_dead_source)),
+    "eject": (5, lambda p, rng: _action(p, rng, {"eject_replica_source": {}}, _is_dead_source)),
     "detach replica": (
         1,
         lambda p, rng: (
