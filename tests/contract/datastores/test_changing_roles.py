@@ -1,6 +1,7 @@
 """Real PostgreSQL servers that change roles: promoted, demoted, re-pointed, rewound, detached, killed between."""
 
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -188,6 +189,39 @@ def test_a_rewinding_that_broke_off_is_made_good_by_a_new_copy(new_driver: NewDr
     first.add("b")
     second.gets("a", "b")
     assert not (second.place.directory / "broken").exists()
+
+
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_a_new_copy_that_broke_off_is_begun_anew(new_driver: NewDriver, *, is_removed: bool) -> None:
+    first = source(new_driver)
+    second = replica(new_driver, first)
+    second.driver.stop()
+    (second.place.directory / "broken").touch()
+    # Killed in the middle of removing the old data, or between that and the new data's becoming theirs.
+    data_dir = Layout(second.place).data_dir
+    shutil.rmtree(data_dir if is_removed else data_dir / "global")
+    follow(second, first)
+    first.add("b")
+    second.gets("a", "b")
+    assert not (second.place.directory / "broken").exists()
+
+
+def test_a_group_that_replicas_cannot_have_hinders_no_change_of_roles(new_driver: NewDriver) -> None:
+    first = source(new_driver)
+    second = replica(new_driver, first)
+    group = {"default_transaction_isolation": "serializable", "idle_session_timeout": "1"}
+    for each in (first, second):
+        each.driver.apply_configuration(group)
+    second.driver.promote(first.driver.demote())
+    follow(first, second)
+    assert first.driver.status() is ServiceStatus.HEALTHY
+    group.pop("idle_session_timeout")  # of the tenant's own sessions
+    for each in (first, second):
+        each.driver.apply_configuration(group)
+    first.gets("a")
+    for each, level in ((first, "repeatable read"), (second, "serializable")):
+        with log_in(each.place, "bob", "bob's", "shop") as session:
+            assert session.execute("show transaction_isolation").fetchone() == (level,)
 
 
 def test_who_has_not_everything_is_not_promoted_and_goes_on(new_driver: NewDriver) -> None:

@@ -13,6 +13,7 @@ from coffer.datastores.driver import Replication, Role, Source
 from coffer.datastores.postgresql import admission, controldata, process
 from coffer.datastores.postgresql import source as others
 from coffer.datastores.postgresql.cloning import clone, recover, rewind
+from coffer.datastores.postgresql.controldata import ControlData
 from coffer.datastores.postgresql.programs import IsGivenUp, given_up
 from coffer.datastores.postgresql.reasons import reason_from
 from coffer.datastores.postgresql.rules import ADMIN
@@ -91,13 +92,13 @@ def follow(server: Server, source: Source) -> None:
     was_replica = _is_replica(server)
     if not was_replica:
         _end_source(server)
-    control = controldata.read(server.layout, server.engine())
-    if control.system_id != facts.system_id:
+    control = _left(server)
+    if control is not None and control.system_id != facts.system_id:
         raise GuestFailed(reason="The source does not have the data that this instance came from.")
     with server.disk_explained():
         server.standby.follow(source)
     server.expect_admin_password(source.administrator_password)
-    if server.layout.broken_file.exists():
+    if control is None or server.layout.broken_file.exists():
         clone(server, source, is_given_up=lambda: False)
     elif not was_replica and facts.lacks(Position(control.timeline, control.checkpoint + 1)):
         rewind(server, source)
@@ -189,6 +190,20 @@ def _is_replica(server: Server) -> bool:
     if not link.is_leaving or server.layout.broken_file.exists():
         return True
     return controldata.read(server.layout, server.engine()).is_in_recovery
+
+
+def _left(server: Server) -> ControlData | None:
+    """Return what the data say; None where a new copy of them broke off when the old ones were going already.
+
+    Raises:
+        GuestFailed: they do not say it, and nobody was about to make them anew.
+    """
+    try:
+        return controldata.read(server.layout, server.engine())
+    except GuestFailed:
+        if server.layout.broken_file.exists():
+            return None
+        raise
 
 
 def _end_source(server: Server) -> None:

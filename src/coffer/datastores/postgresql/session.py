@@ -4,7 +4,7 @@ An error of the client library can quote the statement that failed, and a statem
 was made into; so it never travels on, not even as the cause of ours.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, LiteralString
 
@@ -30,6 +30,8 @@ _OPTIONS: Final = {
     "log_min_duration_statement": "-1",
     # A server whose volume is full, or whose tenant wants it so, is read-only for the tenant and not for us.
     "default_transaction_read_only": "off",
+    # A replica refuses every statement of a serializable transaction.
+    "default_transaction_isolation": "read committed",
     # Nor does a tenant's configuration group end our sessions, or change what we read.
     "idle_in_transaction_session_timeout": "0",
     "idle_session_timeout": "0",
@@ -39,6 +41,15 @@ _OPTIONS: Final = {
     "timezone": "utc",
     "standard_conforming_strings": "on",
 }
+
+_REPLICAS_OPTIONS: Final = {
+    **{
+        name: _OPTIONS[name]
+        for name in ("search_path", "lock_timeout", "idle_session_timeout", "tcp_user_timeout")
+    },
+    "statement_timeout": "30s",
+}
+"""Of a role that may set only what every user may."""
 
 
 def open_session(
@@ -67,7 +78,7 @@ def open_session(
         client_encoding="utf8",
         connect_timeout=_CONNECT_TIMEOUT_S,
         application_name="coffer",
-        options=" ".join(f"-c {name}={value}" for name, value in options.items()),
+        options=_words(options),
         autocommit=True,
     )
 
@@ -90,9 +101,14 @@ def open_replicas_session(source: Source) -> Session:
         client_encoding="utf8",
         connect_timeout=_CONNECT_TIMEOUT_S,
         application_name="coffer",
-        options="-c search_path=pg_catalog,pg_temp -c statement_timeout=30s",
+        options=_words(_REPLICAS_OPTIONS),
         autocommit=True,
     )
+
+
+def _words(options: Mapping[str, str]) -> str:
+    """Return options as the client library takes them: a space ends a word, unless it is escaped."""
+    return " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in options.items())
 
 
 @contextmanager

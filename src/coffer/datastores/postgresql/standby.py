@@ -184,7 +184,12 @@ class Standby:
 
     def _configuration(self, source: Source) -> str:
         lines = postgresql_lines(
-            {"primary_conninfo": self.conninfo(source), "primary_slot_name": source.slot}
+            {
+                "primary_conninfo": self.conninfo(source),
+                "primary_slot_name": source.slot,
+                # A replica refuses every statement of a serializable transaction, which a group may have made usual.
+                "default_transaction_isolation": "repeatable read",
+            }
         )
         return "\n".join(["# Written by coffer: whom this replica follows.", *lines, ""])
 
