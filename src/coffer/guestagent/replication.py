@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from coffer.catalogue.errors import BadRequest, GuestFailed
 from coffer.guestagent.shapes import moment_from, parameters_from, source_from, source_to_json
-from coffer.guestagent.work import Work
+from coffer.guestagent.work import PATIENCE_S, Work
 from coffer.wire.context import TroveContext
 from coffer.wire.json import JSON
 
 Result = TypeVar("Result")
+
+_START_S: Final = 160.0
+"""Longer than a driver waits for a server that starts."""
 
 
 class Replication:
@@ -58,7 +61,8 @@ class Replication:
     def demote(self, ctx: TroveContext, until: str | None = None) -> dict[str, JSON]:
         """Stop the server when its replicas have everything; return `{"lsn"}`, the end of its log."""
         del ctx
-        return {"lsn": self._unless_late(until, self._work.driver.demote)}
+        # Who asks relies on its being down: a server that is being brought back would come up behind his back.
+        return {"lsn": self._unless_late(until, self._work.driver.demote, patience_s=_START_S)}
 
     def promote(self, ctx: TroveContext, lsn: int | None = None, until: str | None = None) -> None:
         """Make the replica a source, once it has everything up to `lsn`."""
@@ -78,7 +82,9 @@ class Replication:
         found = self._work.driver.replication()
         return {"role": found.role.value, "lsn": found.lsn, "is_streaming": found.is_streaming}
 
-    def _unless_late(self, until: str | None, change: Callable[[], Result]) -> Result:
+    def _unless_late(
+        self, until: str | None, change: Callable[[], Result], *, patience_s: float = PATIENCE_S
+    ) -> Result:
         limit = None if until is None else moment_from(until)
 
         def in_time() -> Result:
@@ -86,4 +92,4 @@ class Replication:
                 raise GuestFailed(reason="The order about the replication came too late.")
             return change()
 
-        return self._work.at_once(in_time)
+        return self._work.at_once(in_time, patience_s=patience_s)

@@ -17,7 +17,7 @@ LOG = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-_PATIENCE_S: Final = 10.0
+PATIENCE_S: Final = 10.0
 """How long a call whose caller waits for the answer waits for its turn."""
 
 
@@ -69,14 +69,14 @@ class Work:
         finally:
             self.changed()
 
-    def at_once(self, change: Callable[[], Result]) -> Result:
-        """Make a change whose caller waits for the answer.
+    def at_once(self, change: Callable[[], Result], *, patience_s: float = PATIENCE_S) -> Result:
+        """Make a change whose caller waits for the answer, when it is its turn, for which it waits `patience_s`.
 
         Raises:
             GuestFailed: another change takes too long.
             CofferError: whatever the change raised.
         """
-        if not self._changing.acquire(timeout=_PATIENCE_S):
+        if not self._changing.acquire(timeout=patience_s):
             raise GuestFailed(reason="The instance is busy with another change.")
         try:
             return change()

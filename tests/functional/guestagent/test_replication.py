@@ -1,5 +1,8 @@
 """Replication through the agents of a source and its replica: what is asked by RPC, done on real servers, reported."""
 
+import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,9 +17,12 @@ from tests.support.tenants import log_in, write_and_read
 from tests.support.waiting import wait_for
 
 from coffer.catalogue.errors import BadRequest, GuestFailed
+from coffer.datastores.postgresql import process
 from coffer.datastores.postgresql.driver import PostgresqlDriver
+from coffer.datastores.postgresql.layout import Layout
 from coffer.datastores.postgresql.server import Patience
 from coffer.guestagent.agent import GuestAgent
+from coffer.guestagent.work import PATIENCE_S
 from coffer.wire.conductor_client import ConductorClient
 from coffer.wire.context import TroveContext
 from coffer.wire.contracts import GUEST_SERVER, guest_contract
@@ -108,6 +114,29 @@ def test_a_replica_is_made_and_takes_the_place_of_its_source(pair: Pair) -> None
     pair.source.client.detach(ASK)
     pair.replica.client.dismiss_replica(ASK, pair.source.place.instance_id)
     assert (role_of(pair.source), role_of(pair.replica)) == ("source", "source")
+
+
+def test_a_server_that_is_being_brought_back_is_demoted_as_well(guest: Guest) -> None:
+    agent = guest.new_agent()
+    assert guest.prepare().etype == ""
+    agent.stop()
+    found = process.find(Layout(guest.place))
+    assert found is not None
+    os.kill(found.pid, signal.SIGSTOP)
+    asked: list[int] = []
+    asking = threading.Thread(target=lambda: asked.append(guest.client.demote(ASK)))
+    try:
+        guest.new_agent()
+        guest.conductor.says("SHUTDOWN")
+        asking.start()
+        asking.join(PATIENCE_S + 2)
+        assert asking.is_alive()
+    finally:
+        os.kill(found.pid, signal.SIGCONT)
+    asking.join(30)
+    assert len(asked) == 1
+    assert guest.client.status(ASK) == "SHUTDOWN"
+    assert process.find(Layout(guest.place)) is None
 
 
 def test_an_agent_finds_the_replica_of_the_one_before(pair: Pair) -> None:
