@@ -41,6 +41,7 @@ from coffer.taskmanager.instances import InstanceTasks
 from coffer.taskmanager.leftovers import Leftovers
 from coffer.taskmanager.periodic import Periodic
 from coffer.taskmanager.resume import resumer
+from coffer.taskmanager.unlaunched import Unlaunched
 from coffer.wire import transport
 from coffer.wire.contracts import CONDUCTOR, TASKMANAGER
 from coffer.wire.guest_client import GuestClient
@@ -197,10 +198,11 @@ class Site:
             service_down_s=self.conf.service_down_time,
         )
 
-    def periodic(self, lifecycle: Lifecycle) -> Periodic:
+    def periodic(self, lifecycle: Lifecycle, cloud: Cloud) -> Periodic:
         """Return what a taskmanager does by itself from time to time, not started.
 
         Raises:
             SettingsError: if the class that the operator has named cannot be used.
         """
-        return Periodic([Leftovers(lifecycle, self.guest), *periodic.chores(self.conf, lifecycle)])
+        found = periodic.chores(self.conf, lifecycle)
+        return Periodic([Unlaunched(lifecycle, cloud), Leftovers(lifecycle, self.guest), *found])

@@ -79,7 +79,7 @@ def _taskmanager(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, config_fil
     launcher = ProcessLauncher(Layout(site.root.resolve()).instances, guest_command(config_files))
     cloud = site.cloud(launcher)
     cloud.check()
-    periodic = site.periodic(lifecycle)
+    periodic = site.periodic(lifecycle, cloud)
     _started(cleanup, site.presence(lifecycle, "taskmanager"))
     _started(cleanup, site.taskmanager(lifecycle, cloud))
     reconcile(site.database, cloud)

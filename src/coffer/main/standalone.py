@@ -62,7 +62,6 @@ def _serve(directory: Path, conf: cfg.ConfigOpts, listener: socket.socket) -> No
         api, task, conductor = (
             site.lifecycle(kind) for kind in (ServerType.API, ServerType.TASK, ServerType.CONDUCTOR)
         )
-        periodic = site.periodic(task)
         orphans = _left_behind(site)
         for lifecycle, kind in ((api, "api"), (task, "taskmanager"), (conductor, "conductor")):
             _started(cleanup, site.presence(lifecycle, kind))
@@ -80,6 +79,7 @@ def _serve(directory: Path, conf: cfg.ConfigOpts, listener: socket.socket) -> No
         )
         cloud = site.cloud(launcher)
         cloud.check()
+        periodic = site.periodic(task, cloud)
         cleanup.callback(cloud.stop_guests)
         _started(cleanup, site.taskmanager(task, cloud))
         watchdog = site.watchdog(task)

@@ -130,6 +130,17 @@ def live(tx: Tx) -> list[str]:
     return list(tx.scalars(sa.select(_COLUMN.id).where(_COLUMN.deleted_at.is_(None)).order_by(_COLUMN.id)))
 
 
+def never_launched(tx: Tx) -> list[Instance]:
+    """Return the instances, anybody's, that failed before they were launched and still have a server."""
+    query = sa.select(INSTANCES).where(
+        _COLUMN.launched_at.is_(None),
+        _COLUMN.deleted_at.is_(None),
+        _COLUMN.state == InstanceState.ERROR,
+        _COLUMN.server_id.is_not(None),
+    )
+    return [_instance(row) for row in tx.execute(query.order_by(_COLUMN.id)).mappings()]
+
+
 def between(
     tx: Tx, begin: datetime, end: datetime, *, limit: int, after: str | None = None
 ) -> list[Instance]:

@@ -16,6 +16,7 @@ from coffer.taskmanager.backups import Backups
 from coffer.taskmanager.replication import Replication, ours
 from coffer.taskmanager.resizing import Resizing
 from coffer.taskmanager.tasks import Outcome, runs
+from coffer.taskmanager.unlaunched import remove_unlaunched
 from coffer.wire.context import TroveContext
 from coffer.wire.guest_client import GuestClient
 from coffer.wire.json import JSON
@@ -161,13 +162,7 @@ class InstanceTasks(Resizing, Backups, Replication):
 
     def _abandon(self, instance_id: str) -> None:
         """Remove a server that nobody is billed for, and never will be: so nobody shall use it either."""
-        instance = self._instance(instance_id)
-        if instance.launched_at is not None or instance.state is InstanceState.BUILD:
-            return
-        self._cloud.delete(instance_id)
-        nowhere = {"host": None, "port": None, "server_id": None, "volume_id": None}
-        with self.lifecycle.database.writing() as tx:
-            instances.update(tx, instance_id, self.lifecycle.clock(), **nowhere)
+        remove_unlaunched(self.lifecycle, self._cloud, self._instance(instance_id))
 
     def _parameters(self, instance_id: str) -> dict[str, str]:
         """Return what the instance should run with, as its group says now."""
