@@ -34,8 +34,15 @@ class Page(Generic[Item]):
 
 
 def query_of(query_string: str) -> dict[str, str]:
-    """Return the query's values, decoded once; of a name that stands twice the last one counts."""
-    return dict(parse_qsl(query_string, keep_blank_values=True))
+    """Return the query's values, decoded once; of a name that stands twice the last one counts.
+
+    Raises:
+        BadRequest: if one holds the character NUL, which PostgreSQL has in no text.
+    """
+    values = dict(parse_qsl(query_string, keep_blank_values=True))
+    if any("\0" in value for value in values.values()):
+        raise BadRequest(reason="The query holds a NUL character.")
+    return values
 
 
 def page_request(query: Mapping[str, str], *, maximum: int) -> PageRequest:
