@@ -17,7 +17,7 @@ from coffer.catalogue.errors import BadRequest, CofferError, GuestUnreachable, N
 from coffer.catalogue.states import USABLE, InstanceState
 from coffer.datastores.parameters import as_texts
 from coffer.lifecycle.runs import Beginning, Ending
-from coffer.store import configurations, instances
+from coffer.store import configurations, instances, replication
 from coffer.store.configurations import Configuration
 from coffer.store.database import Tx
 from coffer.store.instances import Instance
@@ -79,14 +79,14 @@ def _carry_out(
     *,
     traits: dict[str, str],
 ) -> Answer:
-    states: list[InstanceState] = []
+    before: list[tuple[InstanceState, datetime]] = []
 
     def change(begun: Beginning) -> None:
         now = begun.run.started_at
         row = instances.get(begun.tx, instance.id)
         assert row is not None, "an operation is allowed in states of living instances only"
         check(row)
-        states.append(row.state)
+        before.append((row.state, now))
         also(begun.tx, now)
         if move.before != move.after:
             instances.move(begun.tx, row.id, USABLE, InstanceState.RESTART_REQUIRED, now)
@@ -99,7 +99,7 @@ def _carry_out(
             _bring(call, settling, move)
         except CofferError as error:
             if not isinstance(error, GuestUnreachable):
-                _unmark(call, instance.id, states[0])
+                _unmark(call, instance.id, *before[0])
             raise
     return ACCEPTED
 
@@ -170,12 +170,16 @@ def _usable(tx: Tx, move: _Move) -> Instance:
     return row
 
 
-def _unmark(call: Call, instance_id: str, state: InstanceState) -> None:
-    """Show the state before the call again: its guest has refused, and nothing has changed."""
+def _unmark(call: Call, instance_id: str, state: InstanceState, marked_at: datetime) -> None:
+    """Show the state before the call again: its guest has refused, and nothing has changed.
+
+    Unless somebody has changed the instance since: perhaps it is he who waits for a restart.
+    """
     with call.services.database.writing() as tx:
-        instances.move(
-            tx, instance_id, {InstanceState.RESTART_REQUIRED}, state, call.services.lifecycle.clock()
-        )
+        row = replication.lock(tx, instance_id)
+        if row is not None and row.updated_at == marked_at:
+            now = call.services.lifecycle.clock()
+            instances.move(tx, instance_id, {InstanceState.RESTART_REQUIRED}, state, now)
 
 
 def _busy(move: _Move, row: Instance | None) -> WrongState:

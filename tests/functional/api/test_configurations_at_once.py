@@ -15,8 +15,9 @@ from coffer.wire.context import TroveContext
 class SlowGuest(GuestDouble):
     """A guest that takes its time over the first configuration it is given, and then writes down what it has."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, restart_required: bool = False) -> None:
         super().__init__()
+        self.restart_required = restart_required
         self.asked, self.go_on = threading.Event(), threading.Event()
         self.has: list[dict[str, str]] = []
 
@@ -25,7 +26,7 @@ class SlowGuest(GuestDouble):
             self.asked.set()
             assert self.go_on.wait(10)
         self.has.append(args["parameters"])
-        return {"restart_required": False}
+        return {"restart_required": self.restart_required}
 
 
 def meanwhile(first: Callable[[], Reply], slow: SlowGuest, then: Callable[[], object]) -> Reply:
@@ -91,6 +92,23 @@ def test_of_two_groups_at_once_one_is_attached_and_the_guest_has_it(world: World
     assert world.row(instance.id).configuration_id == groups[1]
     assert slow.has[-1] == {"work_mem": "9MB"}
     assert world.open_runs() == []
+
+
+def test_who_comes_too_late_does_not_hide_that_the_other_waits_for_a_restart(world: World) -> None:
+    groups = made(world, work_mem="4MB"), made(world, max_connections=80)
+    instance = world.has()
+    slow = SlowGuest(restart_required=True)
+    world.start_guest(instance.id, slow)
+
+    first = meanwhile(
+        lambda: put(world, instance.id, {"configuration": groups[0]}),
+        slow,
+        lambda: put(world, instance.id, {"configuration": groups[1]}),
+    )
+
+    assert first.status == 400
+    row = world.row(instance.id)
+    assert (row.configuration_id, row.state) == (groups[1], InstanceState.RESTART_REQUIRED)
 
 
 def test_a_group_that_is_deleted_meanwhile_is_not_attached(world: World) -> None:
