@@ -23,7 +23,7 @@ from coffer.clouds.local.cloud import LocalCloud
 from coffer.clouds.local.flavors import load_flavors
 from coffer.clouds.local.launcher import GuestLauncher
 from coffer.clouds.local.object_store import DirectoryStore
-from coffer.clouds.local.settings import LocalSettings
+from coffer.clouds.local.settings import GIB, LocalSettings
 from coffer.clouds.object_store import ObjectStore
 from coffer.conductor.reports import Reports
 from coffer.datastores.driver import EngineSettings
@@ -137,7 +137,10 @@ class Site:
     @staticmethod
     def objects_of(conf: cfg.ConfigOpts, root: Path) -> ObjectStore:
         """Return the same, for a process that has no database."""
-        return DirectoryStore(Path(conf.backups.root) if conf.backups.root else root / "backups")
+        return DirectoryStore(
+            Path(conf.backups.root) if conf.backups.root else root / "backups",
+            reserve_bytes=int(conf.local_cloud.min_free_gib * GIB),
+        )
 
     def datastores(self) -> Registry:
         """Return the datastores whose engines are on this machine."""

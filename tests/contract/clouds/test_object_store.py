@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -109,6 +110,13 @@ def test_a_full_disk_is_told_and_leaves_nothing(store: ObjectStore, root: Path) 
         put(store, "one/archive", b"small")
     finally:
         mounts.unmount(root)
+
+
+def test_a_backup_leaves_the_reserve_of_the_disk_to_others(root: Path) -> None:
+    store = DirectoryStore(root, reserve_bytes=shutil.disk_usage(root.parent).free * 2)
+    with pytest.raises(StorageFailed, match="no space is left in it"):
+        put(store, "one/archive", b"small")
+    assert not any((root / "one").iterdir())
 
 
 @as_root

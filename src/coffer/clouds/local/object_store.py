@@ -24,9 +24,10 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 class DirectoryUpload:
     """Implements `coffer.clouds.object_store.Upload`."""
 
-    def __init__(self, handle: int) -> None:
-        """Write to an open file."""
+    def __init__(self, handle: int, reserve_bytes: int) -> None:
+        """Write to an open file as long as so much of its disk stays free."""
         self._handle = handle
+        self._reserve_bytes = reserve_bytes
         self._hash = hashlib.sha256()
         self._size_bytes = 0
 
@@ -34,6 +35,7 @@ class DirectoryUpload:
         """See `Upload`."""
         left = memoryview(chunk)
         with _told():
+            self._require_space(len(chunk))
             while left:
                 left = left[os.write(self._handle, left) :]
         self._hash.update(chunk)
@@ -43,13 +45,22 @@ class DirectoryUpload:
         """See `Upload`."""
         return Stored(size_bytes=self._size_bytes, checksum=self._hash.hexdigest())
 
+    def _require_space(self, size_bytes: int) -> None:
+        disk = os.fstatvfs(self._handle)
+        if disk.f_bavail * disk.f_frsize - size_bytes < self._reserve_bytes:
+            raise OSError(errno.ENOSPC, "free space is below the reserve")
+
 
 class DirectoryStore:
     """Implements `coffer.clouds.object_store.ObjectStore`; safe from several threads and processes."""
 
-    def __init__(self, root: Path) -> None:
-        """Keep objects below `root`, which need not exist yet."""
+    def __init__(self, root: Path, *, reserve_bytes: int = 0) -> None:
+        """Keep objects below `root`, which need not exist yet, and leave so much of its disk to others.
+
+        The servers of all instances may be on that disk, and crash when it is full.
+        """
         self._root = root.absolute()
+        self._reserve_bytes = reserve_bytes
 
     @contextmanager
     def writing(self, name: str) -> Iterator[DirectoryUpload]:
@@ -62,7 +73,7 @@ class DirectoryStore:
             handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         try:
             try:
-                yield DirectoryUpload(handle)
+                yield DirectoryUpload(handle, self._reserve_bytes)
                 with _told():
                     os.fsync(handle)
             finally:
