@@ -22,12 +22,13 @@ class EngineSettings:
 
     `bin_dirs` are searched before every other place. `engines_dir` receives copies of installations that an
     unprivileged user could not reach where they are. `initialising_account` is a named account: some tools
-    refuse to run under a bare number.
+    refuse to run under a bare number. `reserve_bytes` of the disk are left to the other instances when data are copied.
     """
 
     engines_dir: Path
     bin_dirs: tuple[Path, ...] = ()
     initialising_account: str = "nobody"
+    reserve_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,7 @@ class Site:
             engines_dir=root / "engines",
             bin_dirs=tuple(Path(each) for each in conf.engines.bin_dirs),
             initialising_account=conf.engines.initialising_account,
+            reserve_bytes=int(conf.local_cloud.min_free_gib * GIB),
         )
 
     def objects(self) -> ObjectStore:

@@ -3,10 +3,12 @@
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -211,6 +213,19 @@ def test_a_restoration_into_too_little_space_says_so(new_driver: NewDriver, tmp_
         assert not isinstance(caught.value, BackupDamaged)
     finally:
         mounts.unmount(target.directory)
+
+
+def test_a_restoration_leaves_the_reserve_of_the_disk_to_others(
+    new_driver: NewDriver, tmp_path: Path
+) -> None:
+    place, driver = served(new_driver)
+    made = back_up(driver, tmp_path / "full")
+    engines = replace(place.engines, reserve_bytes=2 * shutil.disk_usage(tmp_path).free)
+    target, copy = new_driver(port=free_port(), engines=engines)
+    with pytest.raises(GuestFailed, match="no space is left on the machine"):
+        copy.restore([made.archive], is_given_up=never)
+    assert not (target.directory / "restore").exists()
+    assert not (target.directory / "data" / "PG_VERSION").exists()
 
 
 def test_the_archive_is_a_compressed_tar_whose_files_belong_to_nobody_else(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 from collections.abc import Callable
 from dataclasses import replace
@@ -207,6 +208,16 @@ def test_a_replica_whose_making_is_given_up_leaves_nothing_running(new_driver: N
     assert driver.status() is ServiceStatus.NEW
     driver.replicate(admitted, is_given_up=never)
     assert Node(place, driver).words() == ["a"]
+
+
+def test_a_copy_leaves_the_reserve_of_the_disk_to_others(new_driver: NewDriver) -> None:
+    first = source(new_driver)
+    reserve_bytes = 2 * shutil.disk_usage(first.place.directory).free
+    engines = replace(first.place.engines, reserve_bytes=reserve_bytes)
+    place, driver = new_driver(port=free_port(), engines=engines)
+    with pytest.raises(GuestFailed, match="no space is left on the machine"):
+        driver.replicate(first.driver.admit_replica(place.instance_id), is_given_up=never)
+    assert not Layout(place).draft_dir.exists()
 
 
 def test_a_replica_gets_the_greater_limits_of_its_source(new_driver: NewDriver) -> None:

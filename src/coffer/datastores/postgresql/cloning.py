@@ -14,7 +14,7 @@ from typing import Final
 from coffer.catalogue.errors import GuestFailed
 from coffer.datastores.driver import Source
 from coffer.datastores.postgresql import process
-from coffer.datastores.postgresql.programs import IsGivenUp, running, secret_file
+from coffer.datastores.postgresql.programs import IsGivenUp, running, secret_file, while_there_is_space
 from coffer.datastores.postgresql.reasons import reason_from
 from coffer.datastores.postgresql.rules import MAINTENANCE_DATABASE
 from coffer.datastores.postgresql.server import Server
@@ -46,7 +46,12 @@ def clone(server: Server, source: Source, *, is_given_up: IsGivenUp) -> None:
             *("-U", source.user, "-w", "-D", str(draft), "-F", "plain", "-X", "stream", "-S", source.slot),
             *("-c", "fast", "-l", "coffer", "--no-manifest"),
         ]
-        _run(server, command, draft, "copied", timeout_s=_CLONE_TIMEOUT_S, is_given_up=is_given_up)
+        asked = while_there_is_space(server.place, is_given_up)
+        try:
+            _run(server, command, draft, "copied", timeout_s=_CLONE_TIMEOUT_S, is_given_up=asked)
+        except GuestFailed:
+            layout.remove_draft()  # the space is what may have been lacking
+            raise
         layout.remove_data()
         draft.rename(layout.data_dir)
         layout.broken_file.unlink(missing_ok=True)

@@ -55,6 +55,18 @@ def given_up() -> str:
     return "The guest agent was stopped in the middle of it."
 
 
+def while_there_is_space(place: Place, is_given_up: IsGivenUp) -> IsGivenUp:
+    """Return what asks `is_given_up`, and raises GuestFailed when a copy takes what others need of the disk."""
+
+    def asked() -> bool:
+        disk = os.statvfs(place.directory)
+        if disk.f_bavail * disk.f_frsize < place.engines.reserve_bytes:
+            raise GuestFailed(reason="The data could not be copied: no space is left on the machine.")
+        return is_given_up()
+
+    return asked
+
+
 @contextmanager
 def running(
     place: Place,

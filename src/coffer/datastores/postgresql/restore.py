@@ -22,7 +22,14 @@ from coffer.datastores.driver import Archive
 from coffer.datastores.postgresql import process
 from coffer.datastores.postgresql.layout import Layout
 from coffer.datastores.postgresql.locator import Engine
-from coffer.datastores.postgresql.programs import IsGivenUp, Program, given_up, running, secret_file
+from coffer.datastores.postgresql.programs import (
+    IsGivenUp,
+    Program,
+    given_up,
+    running,
+    secret_file,
+    while_there_is_space,
+)
 from coffer.datastores.postgresql.reasons import readable, reason_from
 from coffer.datastores.postgresql.rules import ADMIN, MAINTENANCE_DATABASE, ROOT
 from coffer.datastores.postgresql.session import Session, explained, open_session, run, verifier
@@ -44,7 +51,7 @@ class Restoration:
     def __init__(self, layout: Layout, engine: Engine, is_given_up: IsGivenUp) -> None:
         self._layout = layout
         self._engine = engine
-        self._is_given_up = is_given_up
+        self._is_given_up = while_there_is_space(layout.place, is_given_up)
         self._folder = layout.restore_dir
 
     def run(self, archives: Sequence[Archive], *, password: str, options: Sequence[str]) -> None:
