@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from coffer.store.errors import StoreUnavailable
+from coffer.store.errors import StoreContended, StoreUnavailable
 
 LOG = logging.getLogger(__name__)
 
@@ -14,6 +14,8 @@ T = TypeVar("T")
 
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 2.0
+_TRIES = 5
+"""How often a transaction is tried that others are in the way of, however little patience there is."""
 
 
 class Patience:
@@ -24,7 +26,7 @@ class Patience:
     """
 
     def __init__(self, limit_s: float, *, pause: Callable[[float], None] = time.sleep) -> None:
-        """Give up after `limit_s`; 0 means: try once."""
+        """Give up after `limit_s`; 0 means: try once, unless another transaction was in the way."""
         self._limit_s = limit_s
         self._pause = pause
 
@@ -36,11 +38,14 @@ class Patience:
         """
         give_up_at_s = time.monotonic() + self._limit_s
         pause_s = _FIRST_PAUSE_S
+        tries_left = _TRIES
         while True:
             try:
                 return transaction()
             except StoreUnavailable as trouble:
-                if time.monotonic() + pause_s > give_up_at_s:
+                tries_left -= 1
+                is_contended = isinstance(trouble, StoreContended) and tries_left > 0
+                if not is_contended and time.monotonic() + pause_s > give_up_at_s:
                     raise
                 LOG.warning("transaction is tried again pause_s=%.1f reason=%s", pause_s, trouble)
             self._pause(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret

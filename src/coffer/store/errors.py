@@ -34,6 +34,9 @@ _POSTGRESQL_TROUBLES = {
 }
 """By class of SQLSTATE. Source: PostgreSQL's manual, appendix A."""
 
+_CONTENTION = frozenset({"40001", "40P01"})
+"""SQLSTATEs: a serialization failure, a deadlock. Source: as above."""
+
 
 class StoreError(Exception):
     """The root of what the store raises."""
@@ -50,6 +53,13 @@ class StoreUnavailable(StoreError):  # noqa: N818  (a name that other floors rel
         self.database = database
         self.trouble = trouble
         super().__init__(f"The database {database} is not available: {trouble}.")
+
+
+class StoreContended(StoreUnavailable):
+    """Another transaction was in the way, each of the two waiting for the other; the same one again may go through.
+
+    It has not happened, for sure.
+    """
 
 
 class StoreRefused(StoreError):  # noqa: N818  (as above)
@@ -99,6 +109,8 @@ def _translation(error: exc.DBAPIError, database: str) -> StoreError:
             trouble = "it cannot be reached"
     if trouble is None and error.connection_invalidated:
         trouble = "the connection was lost"
+    if trouble is not None and code_name in _CONTENTION:
+        return StoreContended(database, trouble)
     if trouble is not None:
         return StoreUnavailable(database, trouble)
     return StoreRefused(database, type(error.orig).__name__, code_name)

@@ -3,7 +3,7 @@
 import pytest
 
 from coffer.lifecycle.patience import Patience
-from coffer.store.errors import StoreRefused, StoreUnavailable
+from coffer.store.errors import StoreContended, StoreRefused, StoreUnavailable
 
 AWAY = StoreUnavailable("sqlite:coffer.db", "it is busy")
 
@@ -62,3 +62,13 @@ def test_what_can_never_succeed_is_not_tried_again() -> None:
 def test_patience_ends() -> None:
     with pytest.raises(StoreUnavailable):
         Patience(0.3, pause=lambda _: None).persist(Flaky(1_000_000_000))
+
+
+def test_who_was_in_another_s_way_tries_again_even_without_patience_but_not_for_ever() -> None:
+    contended = StoreContended("postgresql://db/coffer", "two transactions were in each other's way")
+    pauses: list[float] = []
+
+    assert Patience(0, pause=pauses.append).persist(Flaky(4, contended)) == "done"
+    with pytest.raises(StoreContended):
+        Patience(0, pause=pauses.append).persist(Flaky(5, contended))
+    assert sum(pauses[:4]) < 2.0
