@@ -4,9 +4,10 @@ import json
 
 import pytest
 from tests.contract.datastores.conftest import NewDriver
+from tests.support.tenants import log_in
 
 from coffer.catalogue.errors import GuestFailed, InvalidParameter
-from coffer.datastores.driver import Place, UserSpec
+from coffer.datastores.driver import DatabaseSpec, Place, UserSpec
 from coffer.datastores.parameters import Parameter, as_text
 from coffer.datastores.postgresql.driver import PostgresqlDriver
 from coffer.datastores.postgresql.offering import DATA_DIR, QUERY, Setting, offered, parameters_of, to_json
@@ -144,6 +145,27 @@ def test_what_the_server_would_not_start_with_is_refused_and_nothing_changes(
 
     assert value_of(place, "random_page_cost") == "3"
     assert list(place.directory.glob("trial-*")) == []
+
+
+def test_a_group_leaves_room_for_the_transactions_that_are_prepared(new_driver: NewDriver) -> None:
+    place, driver = new_driver()
+    driver.prepare([DatabaseSpec("shop")], [UserSpec("bob", "bob's", databases=("shop",))])
+    driver.apply_configuration({"max_prepared_transactions": "1"})
+    driver.restart()
+    with log_in(place, "bob", "bob's", "shop") as session:
+        session.execute("begin")
+        session.execute("create table kept ()")
+        session.execute("prepare transaction 'one'")
+
+        for parameters in ({}, {"max_prepared_transactions": "0"}, {"work_mem": "1MB"}):
+            with pytest.raises(InvalidParameter, match="must be 1 at least"):
+                driver.apply_configuration(parameters)
+        driver.restart()
+
+    with log_in(place, "bob", "bob's", "shop") as session:
+        session.execute("commit prepared 'one'")
+    assert driver.apply_configuration({}) is True
+    driver.restart()
 
 
 def test_a_group_does_not_lock_the_administrator_out(clean: Served) -> None:

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -58,6 +58,7 @@ def check(server: Server, parameters: Mapping[str, str]) -> None:
         InvalidParameter: it would not, or it would need more memory than its flavor has.
         GuestFailed: it cannot be asked.
     """
+    _require_room_for_prepared(server, parameters)
     if not parameters:
         return
     said = _tried(server, parameters)
@@ -92,6 +93,21 @@ def apply(server: Server, parameters: Mapping[str, str], *, is_restarting: bool 
         waits,
     )
     return waits
+
+
+def _require_room_for_prepared(server: Server, parameters: Mapping[str, str]) -> None:
+    """Refuse what leaves no room for the transactions that are prepared: the server would not start any more."""
+    if process.find(server.layout) is None:
+        return
+    count = 0
+    # One that does not answer is restarted nevertheless: nothing else may help.
+    with suppress(GuestFailed), server.session() as session:
+        (count,) = session.execute("select count(*) from pg_prepared_xacts").fetchone() or (0,)
+    if count > float(parameters.get("max_prepared_transactions", "0")):
+        raise InvalidParameter(
+            reason=f"{count} prepared transactions have not ended: until then "
+            f"max_prepared_transactions must be {count} at least."
+        )
 
 
 def _tried(server: Server, parameters: Mapping[str, str]) -> str:
