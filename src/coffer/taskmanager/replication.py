@@ -155,30 +155,32 @@ class Replication:
             ReplicaNotFollowing: naming those that do not; they are in ERROR.
             RunNotOpenError: nobody waits for it any more; a restart does it for each of them.
         """
-        lost: dict[str, CofferError] = {}
+        lost: list[str] = []
         for replica_id in replica_ids:
             self._require_open(ctx)
             try:
                 self._follow(ctx, source_id, replica_id)
             except CofferError as error:
                 LOG.warning("replica does not follow instance_id=%s reason=%s", replica_id, error)
-                lost[replica_id] = error
+                # At once: several that are silent could take longer than the run may.
+                self._declare_lost(ctx, replica_id, error)
+                lost.append(replica_id)
         if lost:
-            self._declare_lost(ctx, lost)
             raise ReplicaNotFollowing(source_id=source_id, replicas=", ".join(lost))
 
-    def _declare_lost(self, ctx: TroveContext, lost: dict[str, CofferError]) -> None:
+    def _declare_lost(self, ctx: TroveContext, replica_id: str, error: CofferError) -> None:
         assert ctx.notification is not None
         during = groups.HOLDING[ctx.notification.operation]
         with self.lifecycle.database.writing() as tx:
             now = self.lifecycle.clock()
-            for replica_id, error in lost.items():
-                if instances.move(tx, replica_id, {during}, InstanceState.ERROR, now):
-                    instances.set_fault(tx, replica_id, error.code, error.message, now)
+            if instances.move(tx, replica_id, {during}, InstanceState.ERROR, now):
+                instances.set_fault(tx, replica_id, error.code, error.message, now)
 
     def _follow(self, ctx: TroveContext, source_id: str, replica_id: str) -> None:
         quiet = ctx.with_ticket(None)
         with ours():
+            # Asked first, because a server may take minutes to follow, and that nobody listens is known sooner.
+            self._guest(replica_id).status(quiet)
             source = self._guest(source_id).admit_replica(quiet, replica_id)
             self._guest(replica_id).follow(quiet, source)
 
