@@ -4,8 +4,10 @@ import os
 import shutil
 import signal
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 
+import psycopg
 import pytest
 from tests.contract.datastores.conftest import VERSIONS
 from tests.support.archives import never
@@ -35,6 +37,11 @@ def postmaster(node: Node) -> int:
 def kill(node: Node) -> None:
     os.kill(postmaster(node), signal.SIGKILL)
     wait_for(lambda: process.find(Layout(node.place)) is None, 10, "the postmaster's death")
+
+
+def come_until_it_is_full(clients: ExitStack, place: Place) -> None:
+    while True:
+        clients.enter_context(log_in(place, "bob", "bob's", "shop"))
 
 
 def leftovers(node: Node) -> list[str]:
@@ -222,6 +229,19 @@ def test_a_group_that_replicas_cannot_have_hinders_no_change_of_roles(new_driver
     for each, level in ((first, "repeatable read"), (second, "serializable")):
         with log_in(each.place, "bob", "bob's", "shop") as session:
             assert session.execute("show transaction_isolation").fetchone() == (level,)
+
+
+@pytest.mark.skipif(int(VERSIONS[0]) < 16, reason="older servers cannot keep connections for whom we name")
+def test_clients_who_take_all_connections_keep_no_replica_out(new_driver: NewDriver) -> None:
+    first = source(new_driver)
+    second = replica(new_driver, first)
+    second.driver.promote(first.driver.demote())
+    with ExitStack() as clients:
+        with pytest.raises(psycopg.OperationalError, match="connection slots"):
+            come_until_it_is_full(clients, second.place)
+        follow(first, second)
+    second.add("b")
+    first.gets("a", "b")
 
 
 def test_who_has_not_everything_is_not_promoted_and_goes_on(new_driver: NewDriver) -> None:

@@ -16,6 +16,7 @@ from coffer.datastores.postgresql import process
 from coffer.datastores.postgresql.rules import MAINTENANCE_DATABASE, REPLICAS
 from coffer.datastores.postgresql.server import Server
 from coffer.datastores.postgresql.session import Session, end_sessions, run, verifier
+from coffer.datastores.postgresql.settings import FIRST_WITH_RESERVED_CONNECTIONS
 
 LOG = logging.getLogger(__name__)
 
@@ -118,6 +119,8 @@ def _make_group(session: Session) -> None:
     )
     if session.info.server_version // 10_000 >= _FIRST_WITH_CHECKPOINT_ROLE:
         run(session, "grant pg_checkpoint to {}", REPLICAS)
+    if session.info.server_version // 10_000 >= FIRST_WITH_RESERVED_CONNECTIONS:
+        run(session, "grant pg_use_reserved_connections to {}", REPLICAS)
 
 
 def _make_role(session: Session, user: str, password: str) -> None:

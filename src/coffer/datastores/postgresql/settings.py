@@ -14,6 +14,7 @@ from typing import Final
 from coffer.datastores.postgresql.rules import ADMIN, MAINTENANCE_DATABASE, REPLICAS
 
 _FIRST_WITH_WAL_SUMMARIES: Final = 17
+FIRST_WITH_RESERVED_CONNECTIONS: Final = 16
 _KIB_PER_MIB: Final = 1024
 _MIB_PER_GIB: Final = 1024
 
@@ -79,6 +80,9 @@ def server_settings(*, version: str, ram_mib: int, volume_gib: int | None) -> di
     }
     if int(version) >= _FIRST_WITH_WAL_SUMMARIES:
         found["summarize_wal"] = "on"
+    if int(version) >= FIRST_WITH_RESERVED_CONNECTIONS:
+        # Of replicas, which ask their source, before they follow it, when its tenant's clients have taken the others.
+        found["reserved_connections"] = "3"
     return found
 
 
