@@ -285,8 +285,9 @@ def test_after_an_outage_of_the_broker_everybody_finds_each_other_again(
     runs_of(events)
     found = endings(events, books)
     assert ("instance_restart", "error", "api") in found
+    # Not in this order: the conductor may hear of the database after the restart has ended.
     assert ("database_create", "end", "conductor") in found
-    assert found[-1] == ("instance_restart", "end", "task")
+    assert ("instance_restart", "end", "task") in found
     codes = [
         event["payload"]["error_code"]
         for event in events

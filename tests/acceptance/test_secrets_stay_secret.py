@@ -103,7 +103,12 @@ def test_no_password_is_anywhere_but_on_its_way(loud: Standalone) -> None:
 
     announced = settled(loud)
     assert kept.found_in(repr(announced.events).encode()) == []
-    assert {run.operation for run in announced.runs} == {"instance_create", "user_create"}
+    assert {run.operation for run in announced.runs} == {
+        "instance_create",
+        "user_create",
+        "user_change_password",
+        "user_update_attributes",
+    }
     assert processes.leaks == set()
     assert {"initdb", "postgres"} <= processes.programs, "the watcher saw what there was to see"
     assert " DEBUG " in loud.log_text()
@@ -126,6 +131,14 @@ def use_passwords_well(coffer: Standalone, kept: Secrets) -> str:
     for user, password in passwords.items():
         with tenant.log_in(instance_id, database="shop", user=user, password=password) as session:
             session.execute("select 1")
+    changed = kept.new("bob, changed")
+    tenant.api.users.change_passwords(instance_id, [{"name": "bob", "password": changed}])
+    coffer.settle()
+    again = kept.new("bob, changed again")
+    tenant.api.users.update_attributes(instance_id, "bob", {"password": again})
+    coffer.settle()
+    with tenant.log_in(instance_id, database="shop", user="bob", password=again) as session:
+        session.execute("select 1")
     user, password = tenant.api.root.create(instance_id)
     kept.keep("root, made by the server", password)
     kept.keep("administrator", (coffer.guest_dir(instance_id) / "admin.secret").read_text())
@@ -150,7 +163,7 @@ def fail_with_passwords(coffer: Standalone, kept: Secrets, instance_id: str) -> 
         lambda: api.users.create(instance_id, [{"name": "eve", "pass": kept.new("unknown member")}]),
         lambda: api.users.create("no-such-instance", [{"name": "eve", "password": kept.new("nowhere")}]),
         lambda: api.users.change_passwords(
-            instance_id, [{"name": "bob", "password": kept.new("not built yet")}]
+            instance_id, [{"name": "nobody", "password": kept.new("user who is not there")}]
         ),
         lambda: api.root.create_instance_root(instance_id, kept.new("root, too long") * 20),
         lambda: tenant.create("x", users={"pg_x": kept.new("reserved name")}),
