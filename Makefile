@@ -5,6 +5,7 @@ BIN := .venv/bin
 STATE_DIR ?= .state
 PORT ?= 8779
 T ?= tests
+WORKERS ?= 2
 
 .PHONY: help setup setup-demo demo serve check lint unit test docs bench clean
 
@@ -37,8 +38,9 @@ unit: setup
 
 check: lint unit ## The fast proof, under a minute: lint, types, unit and architecture tests
 
-test: check ## Everything (T=path narrows it)
-	$(BIN)/pytest -q $(T) --ignore=tests/unit --ignore=tests/architecture
+test: check ## Everything (T=path narrows it, WORKERS= run side by side)
+	$(BIN)/pytest -q $(T) --ignore=tests/unit --ignore=tests/architecture -m "not alone" -n $(WORKERS) --dist loadfile
+	$(BIN)/pytest -q $(T) --ignore=tests/unit --ignore=tests/architecture -m alone || test $$? -eq 5  # 5: no such tests
 
 docs: setup ## Write the derived documents anew
 	$(BIN)/python -m coffer.derive.check --write
