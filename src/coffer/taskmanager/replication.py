@@ -7,7 +7,7 @@ another one, which finds by asking how far the first one came.
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from coffer.catalogue.errors import CofferError, Fault, GuestFailed, NotFound, ReplicaNotFollowing
 from coffer.catalogue.states import InstanceState, ServiceStatus
@@ -25,6 +25,7 @@ from coffer.wire.guest_client import GuestClient
 LOG = logging.getLogger(__name__)
 
 _SOURCE = "source"
+_DOWN = frozenset({ServiceStatus.SHUTDOWN, ServiceStatus.CRASHED})
 
 
 class Replication:
@@ -195,6 +196,9 @@ class Replication:
         """Stop what is left of a dead source, so that it takes no more writes, and does not come back by itself.
 
         One whose agent is silent may still serve: then it is ended from outside, and a new agent keeps it down.
+
+        Raises:
+            GuestFailed: an agent answers, and its server is not stopped even so.
         """
         if self._stopped_by_its_guest(ctx, source_id):
             return
@@ -203,16 +207,29 @@ class Replication:
             self._cloud.start_guests([source_id])
         except CofferError as error:
             LOG.error("dead source not halted instance_id=%s reason=%s", source_id, error)  # noqa: TRY400
-        self._stopped_by_its_guest(ctx, source_id)
+        is_stopped = self._stopped_by_its_guest(ctx, source_id)
+        if is_stopped is None:
+            LOG.error("dead source left behind, its agent is silent instance_id=%s", source_id)
+        elif not is_stopped:
+            raise GuestFailed(
+                reason=f"The source {source_id} cannot be stopped: no replica takes its place while it may serve."
+            )
 
-    def _stopped_by_its_guest(self, ctx: TroveContext, source_id: str) -> bool:
-        """Say whether the guest of a source answers, and has its server down."""
+    def _stopped_by_its_guest(self, ctx: TroveContext, source_id: str) -> bool | None:
+        """Say whether the guest of a source has its server down, by its own word; None: it is silent."""
         quiet, guest = ctx.with_ticket(None), self._guest(source_id)
         try:
             guest.status(quiet)  # a server may take minutes to stop; that nobody listens is known sooner
-            with suppress(GuestFailed):  # of a crashed one it says so
+        except CofferError as error:
+            LOG.warning("dead source not asked instance_id=%s reason=%s", source_id, error)
+            return None
+        try:
+            try:
                 guest.demote(quiet)
-            return guest.status(quiet) != ServiceStatus.HEALTHY
+            except GuestFailed:
+                # It is down all the same if it crashed; but not if something else has its turn, and may start it.
+                guest.stop(quiet)
+            return guest.status(quiet) in _DOWN
         except CofferError as error:
             LOG.warning("dead source not stopped instance_id=%s reason=%s", source_id, error)
             return False
