@@ -16,12 +16,12 @@ from coffer.api.restoring import datastore_wanted, require_restorable, restore_p
 from coffer.api.settling import Cast, Settling
 from coffer.api.users import user_to_json
 from coffer.api.validation import label_problem, require
-from coffer.api.wanted import configuration_id_of, flavor_of, refuse_unbuilt, size_of, zone_of
-from coffer.catalogue.errors import BadRequest, NotFound
+from coffer.api.wanted import configuration_id_of, flavor_of, refuse_unbuilt, require_group, size_of, zone_of
+from coffer.catalogue.errors import BadRequest
 from coffer.catalogue.operations import OPERATIONS
 from coffer.clouds.cloud import Flavor
 from coffer.datastores.datastore import Datastore, DatastoreVersion
-from coffer.store import configurations, instances
+from coffer.store import instances
 from coffer.store.backups import Backup
 from coffer.store.instances import Instance
 
@@ -52,9 +52,8 @@ def create(call: Call) -> Answer:
     operation = OPERATIONS["instance_create"]
     items = [_traits(plan, instance_id)]
     with lifecycle.begin(call.ctx, operation, instance_id=instance_id, items=items) as begun:
+        require_group(begun.tx, plan.configuration_id)
         allocate_instances(call, begun, ram_mib=plan.flavor.ram_mib, volume_gib=plan.volume_gib)
-        if plan.configuration_id is not None and configurations.lock(begun.tx, plan.configuration_id) is None:
-            raise NotFound(resource="Configuration", id=plan.configuration_id)
         if plan.backup is not None:
             require_restorable(
                 begun.tx,

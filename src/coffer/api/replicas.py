@@ -15,7 +15,15 @@ from coffer.api.offers import version_on_offer
 from coffer.api.quotas import allocate_instances
 from coffer.api.settling import Settling
 from coffer.api.validation import label_problem, require
-from coffer.api.wanted import configuration_id_of, end_of, flavor_of, refuse_unbuilt, size_of, zone_of
+from coffer.api.wanted import (
+    configuration_id_of,
+    end_of,
+    flavor_of,
+    refuse_unbuilt,
+    require_group,
+    size_of,
+    zone_of,
+)
 from coffer.catalogue.errors import (
     BadRequest,
     NotFound,
@@ -27,8 +35,7 @@ from coffer.catalogue.errors import (
 from coffer.catalogue.operations import OPERATIONS
 from coffer.catalogue.states import USABLE, ServiceStatus
 from coffer.clouds.cloud import Flavor
-from coffer.lifecycle.runs import Beginning
-from coffer.store import configurations, instances, replication
+from coffer.store import instances, replication
 from coffer.store.database import Tx
 from coffer.store.instances import Instance
 
@@ -67,8 +74,11 @@ def create(call: Call, asked: NewInstance) -> Answer:
     ids = [str(uuid.uuid4()) for _ in range(plan.count)]
     items = [_traits(plan, *each) for each in zip(ids, plan.names(), strict=True)]
     with call.services.lifecycle.begin(call.ctx, OPERATIONS["instance_create"], items=items) as begun:
+        require_group(begun.tx, plan.configuration_id)
         source = _require_replicable(begun.tx, plan)
-        _allocate(call, begun, plan)
+        allocate_instances(
+            call, begun, ram_mib=plan.flavor.ram_mib, volume_gib=plan.volume_gib, count=plan.count
+        )
         now = begun.runs[0].started_at
         rows = [_row(call, plan, source, *each, now) for each in zip(ids, plan.names(), strict=True)]
         for row in rows:
@@ -158,12 +168,6 @@ def _require_replicable(tx: Tx, plan: Plan) -> Instance:
     if plan.volume_gib is not None and plan.volume_gib < (source.volume_gib or 0):
         raise ReplicaTooSmall(id=source.id, needed_gib=source.volume_gib, volume_gib=plan.volume_gib)
     return source
-
-
-def _allocate(call: Call, begun: Beginning, plan: Plan) -> None:
-    allocate_instances(call, begun, ram_mib=plan.flavor.ram_mib, volume_gib=plan.volume_gib, count=plan.count)
-    if plan.configuration_id is not None and configurations.lock(begun.tx, plan.configuration_id) is None:
-        raise NotFound(resource="Configuration", id=plan.configuration_id)
 
 
 def _traits(plan: Plan, instance_id: str, name: str) -> dict[str, str | int | None]:

@@ -6,8 +6,10 @@ from coffer.api.bodies import NewInstance, Volume
 from coffer.api.call import Call
 from coffer.api.configurations import found
 from coffer.api.configuring import require_fitting
-from coffer.catalogue.errors import BadRequest, NotBuilt
+from coffer.catalogue.errors import BadRequest, NotBuilt, NotFound
 from coffer.clouds.cloud import Flavor
+from coffer.store import configurations
+from coffer.store.database import Tx
 
 UNBUILT: Mapping[str, str] = {
     "nics": "Choosing networks for an instance",
@@ -91,6 +93,18 @@ def configuration_id_of(call: Call, asked: NewInstance, datastore: str, version:
     group = found(call, end_of(asked.configuration))
     require_fitting(group, datastore, version)
     return group.id
+
+
+def require_group(tx: Tx, configuration_id: str | None) -> None:
+    """Let nobody change or delete the group of a new instance until its row is written; None: it has none.
+
+    Call it before anything else of the transaction is locked: whoever changes a group goes on to its instances.
+
+    Raises:
+        NotFound: it was deleted meanwhile.
+    """
+    if configuration_id is not None and configurations.lock(tx, configuration_id) is None:
+        raise NotFound(resource="Configuration", id=configuration_id)
 
 
 def end_of(reference: str) -> str:
