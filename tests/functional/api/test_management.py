@@ -1,6 +1,5 @@
 """What administrators see and do of everybody's instances, and how a tenant gets out of a state by himself."""
 
-import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
@@ -169,14 +168,15 @@ def test_a_reset_of_what_is_not_ones_own_is_not_found(world: World) -> None:
     assert world.row(foreign.id).state is InstanceState.RESIZE
 
 
+NOBODY = "00000000-0000-4000-8000-000000000000"
 MANAGEMENT = [
     ("GET", "/mgmt/instances", None),
-    ("GET", f"/mgmt/instances/{uuid.uuid4()}", None),
-    ("POST", f"/mgmt/instances/{uuid.uuid4()}/action", {"stop": {}}),
-    ("POST", f"/mgmt/instances/{uuid.uuid4()}/action", {"reboot": {}}),
-    ("POST", f"/mgmt/instances/{uuid.uuid4()}/action", {"reset-task-status": {}}),
+    ("GET", f"/mgmt/instances/{NOBODY}", None),
+    ("POST", f"/mgmt/instances/{NOBODY}/action", {"stop": {}}),
+    ("POST", f"/mgmt/instances/{NOBODY}/action", {"reboot": {}}),
+    ("POST", f"/mgmt/instances/{NOBODY}/action", {"reset-task-status": {}}),
     ("GET", "/mgmt/datastore-versions", None),
-    ("GET", f"/mgmt/datastore-versions/{uuid.uuid4()}", None),
+    ("GET", f"/mgmt/datastore-versions/{NOBODY}", None),
 ]
 
 
