@@ -96,7 +96,8 @@ class MemoryReplication:
         self._require_running()
         standing = self._server.standing
         role = Role.SOURCE if standing.follows is None else Role.REPLICA
-        return Replication(role=role, lsn=standing.lsn, is_streaming=self._is_streaming())
+        admitted = tuple(sorted(standing.admitted)) if role is Role.SOURCE else ()
+        return Replication(role=role, lsn=standing.lsn, is_streaming=self._is_streaming(), admitted=admitted)
 
     def _stream_from(self, source: Source) -> None:
         self._server.standing.follows = source

@@ -129,6 +129,8 @@ class Replication:
     role: Role
     lsn: int
     is_streaming: bool
+    admitted: tuple[str, ...] = ()
+    """For whom a source keeps anything: the ids of the replicas that it has admitted and not forgotten."""
 
 
 class Driver(Protocol):

@@ -77,10 +77,15 @@ class Replication:
         self._unless_late(until, self._work.driver.detach)
 
     def replication(self, ctx: TroveContext) -> dict[str, JSON]:
-        """Return `{"role", "lsn", "is_streaming"}`."""
+        """Return `{"role", "lsn", "is_streaming", "admitted"}`."""
         del ctx
         found = self._work.driver.replication()
-        return {"role": found.role.value, "lsn": found.lsn, "is_streaming": found.is_streaming}
+        return {
+            "role": found.role.value,
+            "lsn": found.lsn,
+            "is_streaming": found.is_streaming,
+            "admitted": list(found.admitted),
+        }
 
     def _unless_late(
         self, until: str | None, change: Callable[[], Result], *, patience_s: float = PATIENCE_S

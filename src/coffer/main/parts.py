@@ -38,7 +38,7 @@ from coffer.main.quotas import quotas
 from coffer.main.settings import understood
 from coffer.store.database import Database
 from coffer.taskmanager.instances import InstanceTasks
-from coffer.taskmanager.leftovers import Leftovers
+from coffer.taskmanager.leftovers import Leftovers, Strangers
 from coffer.taskmanager.periodic import Periodic
 from coffer.taskmanager.resume import resumer
 from coffer.taskmanager.unlaunched import Unlaunched
@@ -209,4 +209,9 @@ class Site:
             SettingsError: if the class that the operator has named cannot be used.
         """
         found = periodic.chores(self.conf, lifecycle)
-        return Periodic([Unlaunched(lifecycle, cloud), Leftovers(lifecycle, self.guest), *found])
+        rounds = (
+            Unlaunched(lifecycle, cloud),
+            Leftovers(lifecycle, self.guest),
+            Strangers(lifecycle, self.guest),
+        )
+        return Periodic([*rounds, *found])

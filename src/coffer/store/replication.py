@@ -6,7 +6,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from coffer.catalogue.states import InstanceState
+from coffer.catalogue.states import USABLE, InstanceState, ServiceStatus
 from coffer.store import instances
 from coffer.store.database import Tx
 from coffer.store.instances import Instance
@@ -76,6 +76,19 @@ def set_source(tx: Tx, instance_id: str, source_id: str | None, now: datetime) -
     """Let an instance be a replica of another one, or (None) of none; False if it is deleted."""
     statement = sa.update(INSTANCES).where(_COLUMN.id == instance_id, _COLUMN.deleted_at.is_(None))
     return tx.execute(statement.values(replica_of=source_id, updated_at=now)).rowcount == 1
+
+
+def standing(tx: Tx, seen_since: datetime) -> list[Instance]:
+    """Return the instances, anybody's, that are no replicas, do nothing else, and serve as was said lately."""
+    query = sa.select(_COLUMN.id).where(
+        _COLUMN.replica_of.is_(None),
+        _COLUMN.deleted_at.is_(None),
+        _COLUMN.state.in_(list(USABLE)),
+        _COLUMN.service_status == ServiceStatus.HEALTHY,
+        _COLUMN.service_seen_at >= seen_since,
+    )
+    found = [instances.get(tx, instance_id) for instance_id in list(tx.scalars(query.order_by(_COLUMN.id)))]
+    return [row for row in found if row is not None]
 
 
 def abandoned(tx: Tx) -> list[Instance]:

@@ -71,9 +71,10 @@ class GuestReplication(GuestCalls):
         self._within(ctx, "detach", self._restart_timeout_s)
 
     def replication(self, ctx: TroveContext) -> dict[str, JSON]:
-        """Return `{"role": "source" | "replica", "lsn", "is_streaming"}`, whether or not its source lives.
+        """Return `{"role": "source" | "replica", "lsn", "is_streaming", "admitted"}`, whether or not its source lives.
 
         `lsn` is a number, the end of the log that it has: of two replicas of a source the greater one has more.
+        `admitted` are the ids of the replicas that a source keeps a place for; agents of before do not say it.
         """
         return as_row(self._call(ctx, "replication"))
 

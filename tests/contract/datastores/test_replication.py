@@ -60,6 +60,7 @@ def test_a_replica_has_everything_streams_and_is_read_only(new_driver: NewDriver
     assert second.driver.is_prepared()
     states = [each.driver.replication() for each in (first, second)]
     assert [(each.role, each.is_streaming) for each in states] == [(Role.SOURCE, False), (Role.REPLICA, True)]
+    assert [each.admitted for each in states] == [(second.id,), ()]
     for each in (first, second):
         assert [user.name for user in each.driver.list_users()] == ["bob"]
         assert each.driver.list_databases() == ["shop"]
@@ -173,6 +174,7 @@ def test_everything_may_be_asked_for_again(new_driver: NewDriver) -> None:
     first.driver.dismiss_replica(place.instance_id)
     first.driver.dismiss_replica(place.instance_id)
     assert first.replicas_known() == []
+    assert first.driver.replication().admitted == ()
     wait_for(lambda: not driver.replication().is_streaming, 20, "the end of the stream")
     assert second.words() == ["a", "b"]
 

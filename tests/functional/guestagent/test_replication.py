@@ -112,7 +112,9 @@ def test_a_replica_is_made_and_takes_the_place_of_its_source(pair: Pair) -> None
     write_and_read(pair.replica.place, "bob", "bob's", "shop")
 
     pair.source.client.detach(ASK)
+    assert pair.replica.client.replication(ASK)["admitted"] == [pair.source.place.instance_id]
     pair.replica.client.dismiss_replica(ASK, pair.source.place.instance_id)
+    assert pair.replica.client.replication(ASK)["admitted"] == []
     assert (role_of(pair.source), role_of(pair.replica)) == ("source", "source")
 
 

@@ -6,6 +6,7 @@ would not tell it), and ask for the checkpoint that an incremental backup of a r
 """
 
 import logging
+import re
 import secrets
 import uuid
 from typing import Final
@@ -23,6 +24,11 @@ LOG = logging.getLogger(__name__)
 _SLOTS: Final = "replica_"
 _END_TIMEOUT_S: Final = 10.0
 _FIRST_WITH_CHECKPOINT_ROLE: Final = 15
+_ID: Final = re.compile("[0-9a-f]{32}")
+_KEPT: Final = """\
+select slot_name::text from pg_replication_slots where starts_with(slot_name, %s)
+union all select rolname::text from pg_roles where starts_with(rolname, %s)
+"""
 
 
 def admit(server: Server, replica_id: str) -> Source:
@@ -67,6 +73,13 @@ def dismiss(server: Server, replica_id: str) -> None:
         _drop_role(session, user)
         _drop_slot(session, slot)
     LOG.info("replica dismissed instance_id=%s replica_id=%s", server.place.instance_id, replica_id)
+
+
+def admitted(session: Session) -> tuple[str, ...]:
+    """Return the ids of the replicas that there is a role or a slot for, sorted."""
+    found = session.execute(_KEPT, (_SLOTS, f"{REPLICAS}_")).fetchall()
+    names = {str(name).removeprefix(_SLOTS).removeprefix(f"{REPLICAS}_") for (name,) in found}
+    return tuple(sorted(str(uuid.UUID(name)) for name in names if _ID.fullmatch(name)))
 
 
 def forget_all(session: Session) -> None:

@@ -59,8 +59,13 @@ def state(server: Server) -> Replication:
     """
     with server.session() as session:
         is_replica, lsn, is_streaming = session.execute(_STATE).fetchone() or (False, 0, False)
+        # A replica has the roles of its source's replicas; and slots, if ever, of the time when it was a source.
+        admitted = () if is_replica else admission.admitted(session)
     return Replication(
-        role=Role.REPLICA if is_replica else Role.SOURCE, lsn=lsn or 0, is_streaming=bool(is_streaming)
+        role=Role.REPLICA if is_replica else Role.SOURCE,
+        lsn=lsn or 0,
+        is_streaming=bool(is_streaming),
+        admitted=admitted,
     )
 
 
