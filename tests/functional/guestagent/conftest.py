@@ -65,13 +65,12 @@ class RecordingConductor:
         self.beats.append((instance_id, status, sent_at))
 
     def notify_end(self, ctx: TroveContext, *, instance_id: str, traits: Mapping[str, JSON]) -> None:
-        self.reports.append(Report(ctx.notification and ctx.notification.run_id, instance_id))
+        self.reports.append(Report(_run_id(ctx), instance_id))
 
     def notify_exc_info(
         self, ctx: TroveContext, *, instance_id: str, etype: str, value: Mapping[str, JSON], trace: str
     ) -> None:
-        run_id = ctx.notification and ctx.notification.run_id
-        self.reports.append(Report(run_id, instance_id, etype, value, trace))
+        self.reports.append(Report(_run_id(ctx), instance_id, etype, value, trace))
 
     def of(self, ctx: TroveContext, timeout_s: float = 30) -> Report:
         """Wait for the report of a context's run."""
@@ -90,6 +89,10 @@ class RecordingConductor:
             return newest is not None and newest[1] == status and (since is None or moment(newest) > since)
 
         wait_for(heard, timeout_s, f"a heartbeat {status}")
+
+
+def _run_id(ctx: TroveContext) -> str | None:
+    return None if ctx.notification is None else ctx.notification.run_id
 
 
 def moment(beat: tuple[str, str, str]) -> datetime:
