@@ -1,10 +1,12 @@
 """The broker inside one process: kombu's in-memory transport, with waiting instead of polling.
 
 kombu's own looks for messages in a loop, and oslo.messaging sets the pause of that loop to zero: an idle
-process would keep a core busy for each listener. Queues and bindings are kombu's; only the waiting differs.
+process would keep a core busy for each listener. Nor does kombu's own let a message expire, so a call that was
+given up would be carried out by a listener that comes back. Queues and bindings are kombu's.
 """
 # ruff: noqa: TID251 - kombu is the twin of a broker here, met in coffer.wire only
 
+import logging
 import threading
 import time
 from queue import Empty
@@ -12,6 +14,8 @@ from typing import Any
 
 import kombu.transport
 from kombu.transport import memory
+
+LOG = logging.getLogger(__name__)
 
 
 class _Arrivals:
@@ -34,14 +38,32 @@ class _Arrivals:
 
 
 _ARRIVALS = _Arrivals()
+_EXPIRES_AT = "expires_at"
+"""The property of a message that says when it expires, on this process's monotonic clock."""
 
 
 class Channel(memory.Channel):
-    """kombu's channel, which says when it puts something."""
+    """kombu's channel, which says when it puts something, and drops what has expired as RabbitMQ does."""
 
     def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
+        expiration_ms = message["properties"].get("expiration")
+        if expiration_ms is not None:
+            message["properties"][_EXPIRES_AT] = time.monotonic() + int(expiration_ms) / 1000
         super()._put(queue, message, **kwargs)  # type: ignore[no-untyped-call]  # kombu is untyped
         _ARRIVALS.add()
+
+    def _get(self, queue: str, timeout: float | None = None) -> Any:
+        """Return the next message that has not expired.
+
+        Raises:
+            Empty: there is none.
+        """
+        while True:
+            message: Any = super()._get(queue, timeout)  # type: ignore[no-untyped-call]  # kombu is untyped
+            expires_at = message["properties"].get(_EXPIRES_AT)
+            if expires_at is None or time.monotonic() < expires_at:
+                return message
+            LOG.info("message expired queue=%s", queue)
 
     def _put_fanout(self, exchange: str, message: Any, routing_key: str | None = None, **kwargs: Any) -> None:
         super()._put_fanout(  # type: ignore[no-untyped-call]  # kombu is untyped

@@ -214,6 +214,22 @@ def test_a_call_that_takes_too_long_times_out(bus: Bus, ctx: TroveContext) -> No
     endpoint.release.set()
 
 
+def test_a_call_that_was_given_up_is_not_done_by_a_server_that_comes_back(
+    bus: Bus, ctx: TroveContext
+) -> None:
+    endpoint = Endpoint()
+    bus.serve(endpoint, server="one").stop()
+    client = bus.client()
+    with pytest.raises(RpcTimeout):
+        client.call(ctx, "note", timeout_s=0.5, what="given up")
+    client.cast(ctx, "note", what="asked for later")
+
+    bus.serve(endpoint, server="one")
+
+    wait_for(lambda: "asked for later" in endpoint.notes, 20, "what waited in the same queue")
+    assert endpoint.notes == ["asked for later"]
+
+
 def test_a_message_that_nobody_has_a_queue_for_is_refused_within_the_limit(
     bus: Bus, ctx: TroveContext
 ) -> None:
