@@ -39,7 +39,7 @@ unit: setup
 check: lint unit ## The fast proof, under a minute: lint, types, unit and architecture tests
 
 test: check ## Everything (T=path narrows it, WORKERS= run side by side)
-	$(BIN)/pytest -q $(T) --ignore=tests/unit --ignore=tests/architecture -m "not alone" -n $(WORKERS) --dist loadfile
+	$(BIN)/pytest -q $(T) --ignore=tests/unit --ignore=tests/architecture -m "not alone" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 	$(BIN)/pytest -q $(T) --ignore=tests/unit --ignore=tests/architecture -m alone || test $$? -eq 5  # 5: no such tests
 
 docs: setup ## Write the derived documents anew
