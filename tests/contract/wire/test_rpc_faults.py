@@ -1,10 +1,8 @@
 """RPC while RabbitMQ is away, frozen, or comes back."""
 
-import gc
 import time
 import uuid
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from tests.support.messaging import messaging_conf
@@ -23,15 +21,6 @@ from coffer.wire.taskmanager_client import TaskmanagerClient
 pytestmark = pytest.mark.rabbitmq
 
 LIMIT_S = 1.5
-
-
-@pytest.fixture(autouse=True)
-def without_the_sockets_that_kombu_drops() -> Iterator[None]:
-    """Collect them here: kombu forgets a dead connection when it reconnects, instead of closing it."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 class Tasks:

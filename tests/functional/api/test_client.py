@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
 from tests.functional.api.world import PROJECT, World
 from waitress import wasyncore
 from waitress.server import create_server
@@ -43,9 +44,11 @@ def served(app: Any) -> Iterator[str]:
 def client(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Iterator[Any]:
     """The client of a tenant, with its cache kept out of the home directory."""
     monkeypatch.setenv("TROVECLIENT_UUID_CACHE_DIR", str(tmp_path / "cache"))
-    with served(world.client.app) as url:
+    with served(world.client.app) as url, requests.Session() as connections:
         yield trove.Client(
-            session=session.Session(auth=noauth.NoAuth(endpoint=f"{url}/v1.0/{PROJECT}")),
+            session=session.Session(
+                auth=noauth.NoAuth(endpoint=f"{url}/v1.0/{PROJECT}"), session=connections
+            ),
             endpoint_override=f"{url}/v1.0/{PROJECT}",
             region_name="RegionOne",
         )
