@@ -3,8 +3,9 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from keystoneauth1.exceptions import ClientException
@@ -138,22 +139,11 @@ def test_what_there_is_can_be_read(served: Served) -> None:
 def test_a_control_plane_that_dies_in_a_change_leaves_what_a_restart_mends(served: Served) -> None:
     group_id = served.create("killed", '{"work_mem": "5MB"}')
     served.command.run("configuration", "attach", served.instance_id, group_id)
-    pid = _postmaster(served)
-    query = "select 1 from runs where operation = 'configuration_edit' and ended_at is null"
-    # A server that does not go on keeps the change waiting.
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        call = threading.Thread(target=_edit_in_vain, args=(served, group_id))
-        call.start()
-        wait_for(
-            lambda: served.coffer.rows(query),
-            30,
-            "the change to begin",
-        )
-        served.coffer.kill_and_start()
-        call.join(60)
-    finally:
-        os.kill(pid, signal.SIGCONT)
+    _cut_short(
+        served,
+        "configuration_edit",
+        lambda: served.tenant.api.configurations.edit(group_id, '{"work_mem": "7MB"}'),
+    )
 
     assert served.tenant.status_of(served.instance_id) == "RESTART_REQUIRED"
     served.restart()
@@ -162,9 +152,51 @@ def test_a_control_plane_that_dies_in_a_change_leaves_what_a_restart_mends(serve
     assert (run.error["error_code"], run.error["fault"]) == ("owner_died", "system")
 
 
-def _edit_in_vain(served: Served, group_id: str) -> None:
-    with pytest.raises((Refused, ClientException)):
-        served.tenant.api.configurations.edit(group_id, '{"work_mem": "7MB"}')
+def test_an_attachment_and_a_detachment_cut_short_can_be_made_again(served: Served) -> None:
+    instance_id = served.instance_id
+    served.tenant.api.instances.update(instance_id, remove_configuration=True)
+    served.restart()
+    plain = served.value_of("work_mem")
+    group_id = served.create("cut", '{"work_mem": "9MB"}')
+    changes = {
+        "instance_attach_configuration": ({"configuration": group_id}, plain, "9MB"),
+        "instance_detach_configuration": ({"remove_configuration": True}, "9MB", plain),
+    }
+    for operation, (change, before, after) in changes.items():
+
+        def make(change: dict[str, Any] = change) -> None:
+            served.tenant.api.instances.update(instance_id, **change)
+
+        _cut_short(served, operation, make)
+
+        assert served.tenant.status_of(instance_id) == "RESTART_REQUIRED"
+        served.restart()
+        assert served.value_of("work_mem") == before, "the row has not followed, so a restart takes it back"
+        make()
+        assert served.value_of("work_mem") == after
+        runs = settled(served.coffer).of(operation)
+        assert (runs[-2].error["error_code"], runs[-2].error["fault"]) == ("owner_died", "system")
+        assert runs[-1].succeeded
+
+
+def _cut_short(served: Served, operation: str, change: Callable[[], object]) -> None:
+    """Kill the control plane in the middle of a change: a server that does not go on keeps it waiting."""
+    pid = _postmaster(served)
+    query = f"select 1 from runs where operation = '{operation}' and ended_at is null"
+
+    def in_vain() -> None:
+        with pytest.raises((Refused, ClientException)):
+            change()
+
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        call = threading.Thread(target=in_vain)
+        call.start()
+        wait_for(lambda: served.coffer.rows(query), 30, "the change to begin")
+        served.coffer.kill_and_start()
+        call.join(60)
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def _postmaster(served: Served) -> int:
