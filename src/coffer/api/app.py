@@ -33,7 +33,7 @@ def build_app(services: Services) -> App:
     """Return the application that serves the whole route table from `services`."""
     app = falcon.App(middleware=[RequestIdentity()], media_type=falcon.MEDIA_JSON)
     app.req_options.strip_url_path_trailing_slash = True
-    errors.install(app)
+    errors.install(app, challenge=services.authenticator.challenge)
     app.add_route("/", _Resource(GET=_versions))
     app.add_route("/v1.0", _Resource(GET=_version))
     for path, responders in _responders(services).items():

@@ -11,9 +11,6 @@ from wsgiref.types import WSGIApplication
 from oslo_config import cfg
 
 from coffer.api.app import build_app
-from coffer.api.auth import NoAuth
-from coffer.api.policy import Policy
-from coffer.api.routes import guards
 from coffer.api.services import Services
 from coffer.api.settings import ApiSettings
 from coffer.catalogue.facts import QUOTA
@@ -33,7 +30,7 @@ from coffer.lifecycle.emitter import Emitter
 from coffer.lifecycle.presence import Presence
 from coffer.lifecycle.runs import Lifecycle
 from coffer.lifecycle.watchdog import Watchdog
-from coffer.main import periodic
+from coffer.main import access, periodic
 from coffer.main.quotas import quotas
 from coffer.main.settings import understood
 from coffer.store.database import Database
@@ -172,8 +169,8 @@ class Site:
                 guest=self.guest,
                 cloud=cloud,
                 datastores=datastores,
-                authenticator=NoAuth(roles=tuple(conf.noauth_roles)),
-                policy=Policy(guards()),
+                authenticator=access.authenticator(conf),
+                policy=access.policy(conf),
                 settings=ApiSettings(
                     region=conf.region,
                     default_datastore=conf.default_datastore,

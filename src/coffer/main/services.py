@@ -27,7 +27,7 @@ from coffer.collector.collector import Collector
 from coffer.collector.database import Database as CollectorDatabase
 from coffer.datastores.registry import discover
 from coffer.lifecycle.emitter import utcnow
-from coffer.main import guests, http, logs
+from coffer.main import access, guests, http, logs
 from coffer.main.asgi import Threaded
 from coffer.main.failures import EXPECTED
 from coffer.main.parts import Part, Site, rpc_of
@@ -144,6 +144,7 @@ def _api(conf: cfg.ConfigOpts, config_files: Sequence[Path]) -> None:
     # What is wrong with the configuration is said here, once, and not by each worker that dies of it.
     with contextlib.ExitStack() as cleanup:
         _site(conf, cleanup)
+    access.check(conf)
     http.serve_workers(
         functools.partial(_application, tuple(config_files)),
         host=conf.api.bind_host,

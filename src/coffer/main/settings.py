@@ -38,8 +38,9 @@ DEFAULT = (
     cfg.StrOpt(
         "auth_strategy",
         default="noauth",
-        choices=["noauth"],
-        help="How callers are known. `noauth` believes everybody on the loopback, and serves nobody else.",
+        choices=["noauth", "keystone"],
+        help="How callers are known. `noauth` believes everybody on the loopback, and serves nobody else; "
+        "`keystone` asks Keystone, see keystone.md.",
     ),
     cfg.ListOpt(
         "noauth_roles",
