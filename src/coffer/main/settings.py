@@ -66,6 +66,13 @@ DEFAULT = (
         min=0.0,
         help="Seconds for which a taskmanager or conductor tries again to write how a run ended.",
     ),
+    cfg.FloatOpt(
+        "graceful_shutdown_timeout",
+        default=60.0,
+        min=0.0,
+        help="Seconds that calls, tasks and messages under way get when a service is asked to stop. A task that is "
+        "not done by then is handed to another taskmanager, or ends as an error if it cannot be done twice.",
+    ),
     cfg.FloatOpt("watchdog_interval", default=5.0, min=0.1, help="Seconds between looks for lost runs."),
     cfg.StrOpt("default_datastore", help="The datastore of a create call that names none."),
     cfg.IntOpt("max_accepted_volume_size", default=1024, min=1, help="The largest volume, in GiB."),
