@@ -20,7 +20,9 @@ def place() -> Iterator[Laboratory]:
         yield made
 
 
-@pytest.mark.parametrize("fault", [each for each in FAULTS.values() if each.is_fast], ids=lambda fault: fault.name)
+@pytest.mark.parametrize(
+    "fault", [each for each in FAULTS.values() if each.is_fast], ids=lambda fault: fault.name
+)
 def test_whatever_breaks_every_run_is_told_once_and_in_order(place: Laboratory, fault: Fault) -> None:
     result = experiment(place, fault)
     print(markdown([result]))

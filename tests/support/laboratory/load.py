@@ -104,6 +104,14 @@ class Client(threading.Thread):
         yield "DELETE", f"/databases/{database}", None
 
 
+class Knocker(Client):
+    """Asks for what cannot be: each call is a run that ends as it begins, and both are told at once."""
+
+    def _round(self, number: int) -> Iterator[tuple[str, str, object]]:
+        del number
+        yield "POST", "/action", {"resize": {"flavorRef": "1"}}
+
+
 class Builder(threading.Thread):
     """Makes an instance and deletes it, again and again; each is billed, so there are facts to be told."""
 
@@ -205,16 +213,20 @@ class Load:
             for project, instance_id in instances
             for number in range(clients_each)
         ]
+        self._knockers = [
+            Knocker(Door(port, project, self.calls.append), instance_id, "knocker", self._stopping)
+            for project, instance_id in instances
+        ]
         self._builder = Builder(Door(port, "builders", self.calls.append), self._stopping)
 
     def __str__(self) -> str:
         """Return what the table calls it."""
-        return f"{len(self._clients)} clients, 1 builder"
+        return f"{len(self._clients)} + {len(self._knockers)} clients, a builder"
 
     @contextmanager
     def under_way(self) -> Iterator[None]:
         """Work while the block lasts; raises what broke a client."""
-        workers: list[Client | Builder] = [*self._clients, self._builder]
+        workers: list[Client | Builder] = [*self._clients, *self._knockers, self._builder]
         for each in workers:
             each.start()
         try:

@@ -33,9 +33,7 @@ DISK = "size=400m,mode=755"
 SETTLE_S = 200.0
 """Past the two minutes after which a run that was lost underway counts as failed."""
 HEARD_S = 60.0
-_FRESH: LiteralString = (
-    "select run_id, operation, request_id, started_at, ended_at, ending, error_code from runs"
-)
+_FRESH: LiteralString = "select run_id, operation, request_id, started_at, ended_at, ending, fault from runs"
 _REST: LiteralString = (
     "select (select count(*) from runs where ended_at is null), (select count(*) from outbox)"
 )

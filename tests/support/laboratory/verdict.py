@@ -25,7 +25,7 @@ class Run:
     began: datetime
     ended: datetime | None
     ending: str | None
-    error_code: str | None
+    fault: str | None
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class Verdict:
 
     runs: int
     failed: int
+    """Runs whose error was the system's and not the tenant's."""
     events: int
     repeated: int
     lost: int
@@ -95,7 +96,7 @@ def judge(evidence: Evidence) -> Verdict:
     ]
     return Verdict(
         runs=len(runs),
-        failed=sum(run.ending == "error" for run in runs.values()),
+        failed=sum(run.fault == "system" for run in runs.values()),
         events=len(events),
         repeated=repeated,
         lost=len(flaws["lost"]),
