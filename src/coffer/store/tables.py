@@ -183,7 +183,8 @@ Index(
     sqlite_where=RUNS.c.ended_at.is_(None),
     postgresql_where=RUNS.c.ended_at.is_(None),
 )
-# Open runs are few and asked for every second; ended ones are many and asked for by id.
+# Open runs are few and asked for every second; ended ones are many and asked for by id. MariaDB, which has no partial
+# index, has the same name for one of (ended_at, deadline_at).
 
 OUTBOX = Table(
     "outbox",

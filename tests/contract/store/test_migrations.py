@@ -27,7 +27,13 @@ def executed(url: str, statement: str) -> None:
 
 def test_migrations_and_metadata_agree(database: Database) -> None:
     with database.writing() as tx:
-        options = {"compare_type": True, "compare_server_default": True}
+        # MariaDB has no partial index, so this one is of other columns there (test_mariadb.py).
+        options = {
+            "compare_type": True,
+            "compare_server_default": True,
+            "include_name": lambda name, *_: name != "ix_runs_open" or database.dialect != "mysql",
+            "include_object": lambda _, name, *__: name != "ix_runs_open" or database.dialect != "mysql",
+        }
         assert compare_metadata(MigrationContext.configure(tx, opts=options), METADATA) == []
 
 
