@@ -222,8 +222,12 @@ def _site(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, *, port: int = 0)
 def _database(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack) -> Database:
     url = required(conf, "database", "connection")
     with understood("[database] connection"):
-        if not migrate.is_current(url):
-            raise SettingsError("the database has another schema than this version; run: coffer db upgrade")
+        schema = migrate.schema(url)
+        if schema is migrate.Schema.OLDER:
+            raise SettingsError("the database has an older schema than this version; run: coffer db upgrade")
+        if schema is migrate.Schema.NEWER:
+            # In the middle of an upgrade this is as it should be: a service that dies comes back.
+            LOG.warning("database has the schema of a newer version, which has all that this one needs")
         database = Database(url)
     cleanup.callback(database.close)
     return database
