@@ -19,7 +19,7 @@ from coffer.api.policy_files import PolicyFiles, PolicyUnusable
 from coffer.catalogue.errors import Forbidden
 from coffer.wire.context import TroveContext
 
-__all__ = ["Guard", "Policy", "PolicyUnusable", "enforcer", "problems", "rule_defaults"]
+__all__ = ["Guard", "Policy", "PolicyUnusable", "enforcer", "overrides_of", "problems", "rule_defaults"]
 
 LOG = logging.getLogger(__name__)
 
@@ -192,6 +192,16 @@ def _is_cyclic(rule: str, checks: Mapping[str, str]) -> bool:
     return False
 
 
+def overrides_of(conf: cfg.ConfigOpts, directory: Path | None) -> dict[str, str]:
+    """Return the operator's rules; relative paths start at `directory`.
+
+    Raises:
+        PolicyUnusable: if his files cannot be used.
+    """
+    files = _files(conf, directory)
+    return files.read() if files else {}
+
+
 def _private(conf: cfg.ConfigOpts | None) -> cfg.ConfigOpts:
     """Return a configuration that names no files: oslo.policy would look for them at home and in /etc."""
     own = cfg.ConfigOpts()
@@ -212,6 +222,7 @@ def _files(conf: cfg.ConfigOpts, directory: Path | None) -> PolicyFiles | None:
     """
     if directory is None:
         return None
+    opts.set_defaults(conf)
     file = directory / conf.oslo_policy.policy_file
     location = conf.get_location("policy_file", group="oslo_policy")
     is_named = location is not None and location.location.is_user_controlled

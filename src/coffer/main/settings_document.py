@@ -5,7 +5,8 @@ usage: python -m coffer.main.settings_document (--check | --write) [ROOT]
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from oslo_config import cfg
@@ -63,23 +64,40 @@ def text() -> str:
     return "".join(parts)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Check or write; return the exit status, 1 if the document is stale."""
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A document that is written from what the program knows: where it is, of what it tells, how it is made."""
+
+    path: str
+    source: str
+    module: str
+    text: Callable[[], str]
+
+
+OPTIONS = Derived(DOCUMENT, "the options", "settings_document", text)
+
+
+def main(arguments: Sequence[str] | None = None, document: Derived = OPTIONS) -> int:
+    """Check or write `document`; return the exit status, 1 if it is stale."""
     parser = argparse.ArgumentParser(
-        prog="python -m coffer.main.settings_document", description="The document of the options."
+        prog=f"python -m coffer.main.{document.module}", description=f"The document of {document.source}."
     )
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--check", action="store_true", help="say whether the document is what the options say")
+    what.add_argument(
+        "--check", action="store_true", help=f"say whether the document is what {document.source} say"
+    )
     what.add_argument("--write", action="store_true", help="write the document anew")
     parser.add_argument(
         "root", nargs="?", type=Path, default=Path.cwd(), help="the repository (default: here)"
     )
     asked = parser.parse_args(arguments)
-    path = asked.root / DOCUMENT
+    path = asked.root / document.path
     if asked.write:
-        path.write_text(text(), encoding="utf-8")
-    if not path.exists() or path.read_text(encoding="utf-8") != text():
-        sys.stderr.write(f"{DOCUMENT} is not what the options say; run `make docs` and commit it\n")
+        path.write_text(document.text(), encoding="utf-8")
+    if not path.exists() or path.read_text(encoding="utf-8") != document.text():
+        sys.stderr.write(
+            f"{document.path} is not what {document.source} say; run `make docs` and commit it\n"
+        )
         return 1
     return 0
 
