@@ -170,6 +170,7 @@ def _guestagent(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, guest_dir: 
         engines=Site.engines_of(conf, guest_dir.resolve().parent.parent),
         report_interval_s=conf.report_interval,
         objects=Site.objects_of(conf, guest_dir.resolve().parent.parent),
+        conductor_pin=conf.upgrade_levels.conductor,
     )
     _started(cleanup, agent)
 

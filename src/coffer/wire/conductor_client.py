@@ -14,9 +14,9 @@ class ConductorClient:
     The run that a report is about is in the context's `notification`.
     """
 
-    def __init__(self, transport: RpcTransport) -> None:
-        """Send through `transport`."""
-        self._rpc = CONDUCTOR.client(transport)
+    def __init__(self, transport: RpcTransport, *, pin: str | None = None) -> None:
+        """Send through `transport`; no conductor is older than the version `pin`."""
+        self._rpc = CONDUCTOR.client(transport, pin=pin)
 
     def heartbeat(
         self,

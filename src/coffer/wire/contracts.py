@@ -2,8 +2,9 @@
 
 The typed clients are beside: `taskmanager_client`, `conductor_client`, `guest_client`.
 
-Changes add: a new method or an optional argument raises the minor version. A server skips arguments that it
-does not know, and a client gets `not_implemented` for methods that the server does not have.
+Changes add: a new method or an optional argument raises the minor version, and is a row of `added`. A message names
+the least version that it needs (`versions`). A server skips arguments that it does not know, and a client gets
+`not_implemented` for methods that the server does not have, or `peer_too_old` for what the operator has pinned.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 
 from coffer.wire.json import JSON
 from coffer.wire.rpc import RpcClient, RpcServer, RpcTransport
+from coffer.wire.versions import Added
 
 Database = Mapping[str, JSON]
 """`{"name", "character_set"?, "collate"?}`"""
@@ -26,10 +28,12 @@ class Contract:
     topic: str
     version: str
     methods: frozenset[str]
+    added: tuple[Added, ...] = ()
+    """What came after version 1.0."""
 
-    def client(self, transport: RpcTransport) -> RpcClient:
-        """Return a client of whichever server of the topic is free."""
-        return RpcClient(transport, topic=self.topic, version=self.version, service=self.service)
+    def client(self, transport: RpcTransport, *, pin: str | None = None) -> RpcClient:
+        """Return a client of whichever server of the topic is free; the oldest of them has the version `pin`."""
+        return RpcClient(transport, topic=self.topic, service=self.service, added=self.added, pin=pin)
 
     def server(self, transport: RpcTransport, *, server: str, endpoint: object) -> RpcServer:
         """Return a stopped server; `server` tells the servers of the topic apart.
