@@ -189,12 +189,13 @@ def test_a_token_for_no_project_is_told_so(api: Open, keystone: Keystone, scope:
 
 
 def test_a_credential_opens_what_its_rules_name(api: Open, keystone: Keystone) -> None:
-    world, acme = api(), keystone.ids["acme"]
+    world, acme = api(include_service_catalog=False), keystone.ids["acme"]
     rule = {"service": "database", "method": "GET", "path": "/v1.0/*/flavors"}
     with keystone.catalogued("database", "http://127.0.0.1:9/v1.0/%(tenant_id)s"):
         token = keystone.credential_token(keystone.credential("mary", "acme", access_rules=[rule]))
 
-        assert status(world, acme, token, "GET", "/flavors") == 200
+        for _ in range(2):
+            assert status(world, acme, token, "GET", "/flavors") == 200
         assert_challenged(ask(world, acme, token, "GET", "/instances"), keystone)
 
 

@@ -70,8 +70,9 @@ class Keystone:
         self._waiting = threading.BoundedSemaphore(at_once)
         self._cached_s = conf[GROUP].token_cache_time
         self._remembered_s = min(REMEMBERED_S, self._cached_s)
-        # Only so can a token that is refused be told from one that nobody could look at.
-        overrides: dict[str, object] = {"delay_auth_decision": False}
+        # Only so can a token that is refused be told from one that nobody could look at; and without the catalogue
+        # the middleware stumbles over access rules.
+        overrides: dict[str, object] = {"delay_auth_decision": False, "include_service_catalog": True}
         if not conf[GROUP].memcached_servers:
             overrides["cache"] = _CACHE
         try:
