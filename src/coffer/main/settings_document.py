@@ -41,13 +41,15 @@ root = /var/lib/coffer
 Files that hold passwords should be readable by coffer's user only. An option that is marked *secret* is masked
 wherever oslo.config prints it.
 
-Two libraries bring options of their own:
+These libraries bring options of their own:
 
 - oslo.messaging: `transport_url` is the broker for RPC and, unless `[oslo_messaging_notifications] transport_url`
   names another one, for notifications; `[oslo_messaging_notifications] topics` is `notifications` by default;
   `[oslo_messaging_rabbit]` has TLS, heartbeats and durable queues. `control_exchange` is `trove`, which Ceilometer
   listens to. In `coffer standalone` RPC stays in the process (`kombu+memory://`), and the notifications do too unless
   `[oslo_messaging_notifications] transport_url` is set.
+- keystonemiddleware: `[keystone_authtoken]`, for `auth_strategy = keystone`, see [keystone.md](keystone.md).
+- oslo.policy: `[oslo_policy]`, see [policy.md](policy.md).
 - oslo.log: `debug`, `log_file`, `use_json`, `default_log_levels` and so on; standard error by default.
 
 """
