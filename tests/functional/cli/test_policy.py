@@ -49,9 +49,9 @@ def test_the_list_shows_what_is_in_force_and_whose_it_is(config_file: Path) -> N
 
 def test_the_check_says_what_is_wrong(config_file: Path) -> None:
     own = config_file.with_name("mine.yaml")
-    own.write_text('"instance:delet": "role:dba"\n')
+    own.write_text('"instance:deletion": "role:dba"\n')
     done = run("check", "--config-file", config_file)
-    assert (done.exit_code, done.stdout) == (1, "nothing is guarded by the rule instance:delet\n")
+    assert (done.exit_code, done.stdout) == (1, "nothing is guarded by the rule instance:deletion\n")
 
     own.write_text("- a list\n")
     done = run("check", "--policy-file", own)

@@ -174,7 +174,7 @@ def test_without_a_configuration_file_nobodys_rules_but_ours_count(
         ({DELETE: "role:dba or or"}, ["cannot be understood"]),
         ({DELETE: "!"}, []),
         ({DELETE: ""}, []),
-        ({"instance:delet": "role:dba"}, ["nothing is guarded by the rule instance:delet"]),
+        ({"instance:deletion": "role:dba"}, ["nothing is guarded by the rule instance:deletion"]),
         ({"dba": "role:dba", DELETE: "rule:dba"}, []),
         ({DELETE: "rule:dba"}, ["refers to the rule dba, which there is not"]),
         ({"a": "rule:a", DELETE: "rule:a"}, ["the rule a refers to itself"]),
