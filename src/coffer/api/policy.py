@@ -75,19 +75,18 @@ class Policy:
         guards: Sequence[Guard],
         conf: cfg.ConfigOpts | None = None,
         *,
-        directory: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take the rules of `guards`; overrides come from the files that [oslo_policy] of `conf` names.
 
-        Relative paths start at `directory`; without it, and without `conf`, there are no overrides.
+        Relative paths start at the configuration file; without one there are no overrides.
 
         Raises:
             PolicyUnusable: if the operator's files cannot be used.
         """
         self._guards = guards
         self._conf = _private(conf)
-        self._files = None if conf is None else _files(conf, directory)
+        self._files = None if conf is None else _files(conf)
         self._signature = self._files.signature() if self._files else ()
         self._enforcer = self._read()
         self._clock = clock
@@ -192,13 +191,13 @@ def _is_cyclic(rule: str, checks: Mapping[str, str]) -> bool:
     return False
 
 
-def overrides_of(conf: cfg.ConfigOpts, directory: Path | None) -> dict[str, str]:
-    """Return the operator's rules; relative paths start at `directory`.
+def overrides_of(conf: cfg.ConfigOpts) -> dict[str, str]:
+    """Return the operator's rules.
 
     Raises:
         PolicyUnusable: if his files cannot be used.
     """
-    files = _files(conf, directory)
+    files = _files(conf)
     return files.read() if files else {}
 
 
@@ -214,14 +213,15 @@ def _private(conf: cfg.ConfigOpts | None) -> cfg.ConfigOpts:
     return own
 
 
-def _files(conf: cfg.ConfigOpts, directory: Path | None) -> PolicyFiles | None:
+def _files(conf: cfg.ConfigOpts) -> PolicyFiles | None:
     """Return the operator's files.
 
     Raises:
         PolicyUnusable: if he names one that is not there.
     """
-    if directory is None:
+    if not conf.config_file:
         return None
+    directory = Path(conf.config_file[-1]).parent
     opts.set_defaults(conf)
     file = directory / conf.oslo_policy.policy_file
     location = conf.get_location("policy_file", group="oslo_policy")

@@ -1,7 +1,5 @@
 """Who calls the API, and who may do what: the strategy and the rules that the configuration names."""
 
-from pathlib import Path
-
 from oslo_config import cfg
 
 from coffer.api.auth import Authenticator, NoAuth
@@ -34,7 +32,7 @@ def policy(conf: cfg.ConfigOpts) -> Policy:
         SettingsError: if the operator's cannot be read.
     """
     try:
-        return Policy(guards(), conf, directory=_directory(conf))
+        return Policy(guards(), conf)
     except PolicyUnusable as error:
         raise SettingsError(str(error)) from error
 
@@ -46,7 +44,7 @@ def overrides(conf: cfg.ConfigOpts) -> dict[str, str]:
         SettingsError: if they cannot be read.
     """
     try:
-        return overrides_of(conf, _directory(conf))
+        return overrides_of(conf)
     except PolicyUnusable as error:
         raise SettingsError(str(error)) from error
 
@@ -59,7 +57,3 @@ def check(conf: cfg.ConfigOpts) -> None:
     """
     authenticator(conf)
     policy(conf)
-
-
-def _directory(conf: cfg.ConfigOpts) -> Path | None:
-    return Path(conf.config_file[-1]).parent if conf.config_file else None

@@ -48,7 +48,7 @@ def opened(tmp_path: Path, clock: Clock) -> Callable[..., Policy]:
     def opened(text: str = "") -> Policy:
         path = tmp_path / "coffer.conf"
         path.write_text(text)
-        return Policy(guards(), load([path]), directory=tmp_path, clock=clock)
+        return Policy(guards(), load([path]), clock=clock)
 
     return opened
 
