@@ -113,7 +113,7 @@ def _upgrade(database: Database, tx: Tx) -> tuple[str, ...]:
         if database.dialect == "mysql":
             from coffer.store.resumable import Journal
 
-            missing = list(_scripts(config).iterate_revisions("heads", before or "base"))
+            missing = list(_scripts(config).iterate_revisions("heads", before or "base", implicit_base=True))
             names = [script.revision for script in reversed(missing)]
             Journal(tx, _JOURNAL).run(names, lambda name: command.upgrade(config, name))
         else:
