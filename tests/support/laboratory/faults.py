@@ -225,7 +225,8 @@ def _clock_set(offset_s: int, place: Laboratory) -> Iterator[None]:
 
 
 def _behind_a_cable(place: Laboratory) -> None:
-    """Have the taskmanagers and the guests reach the broker over a cable."""
+    """Have the taskmanagers reach the broker over a cable, and the guests of new instances likewise."""
+    place.remove_instances()
     laid = place.cleanup.enter_context(cable(place.node.port))
     place.cable = laid
     url = place.node.url.replace(f"127.0.0.1:{place.node.port}", laid.address)
@@ -234,10 +235,10 @@ def _behind_a_cable(place: Laboratory) -> None:
     file.write_text(f"[DEFAULT]\ntransport_url = {url}\n")
     for service in place.coffer.of("taskmanager"):
         service.terminate()
-    signal_all(place.agents(), signal.SIGKILL)
     for _ in range(2):
         place.strangers.append(place.coffer.start("taskmanager", config_files=[file]))
-    place.mend()
+    place.coffer.mend()
+    place.make_instances()
 
 
 @contextmanager
@@ -312,7 +313,7 @@ _ALL = (
     ),
     Fault(
         "network cut",
-        "No packet passes between the guests and the broker.",
+        "No packet passes between the guests, and their taskmanagers, and the broker.",
         _network_cut,
         lasts_s=20.0,
         prepare=_behind_a_cable,

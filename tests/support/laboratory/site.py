@@ -69,11 +69,24 @@ class Laboratory:
         """Begin to listen, and make the instances that clients work on."""
         self.coffer.mend()
         self.listen()
+        self.make_instances()
+
+    def make_instances(self) -> None:
+        """Make new instances for the clients to work on."""
         tenants = [self.coffer.tenant(project) for project in PROJECTS]
         made = [(tenant, tenant.create(databases=["d"])) for tenant in tenants]
         for tenant, instance_id in made:
             tenant.wait_for(instance_id, "ACTIVE")
         self.instances = [(tenant.project, instance_id) for tenant, instance_id in made]
+
+    def remove_instances(self) -> None:
+        """Remove the instances that clients worked on."""
+        for project, instance_id in self.instances:
+            tenant = self.coffer.tenant(project)
+            tenant.wait_for(instance_id, "ACTIVE")
+            tenant.api.instances.delete(instance_id)
+            tenant.wait_until_gone(instance_id)
+        self.instances = ()
 
     # --- witnesses ---
 
@@ -147,14 +160,19 @@ class Laboratory:
 
     def clear(self) -> None:
         """Take away what the last experiment has brought."""
+        was_cabled = self.cable is not None
+        if was_cabled:
+            self.remove_instances()
         if self.strangers:
             for service in self.strangers:
                 if service.is_alive:
                     service.terminate()
             self.strangers.clear()
-            signal_all(self.agents(), signal.SIGKILL)
         self.cable = None
         self.cleanup.close()
+        if was_cabled:
+            self.coffer.mend()
+            self.make_instances()
 
     def settle(self) -> tuple[int, int]:
         """Wait for the runs to end and the outbox to drain; return how many runs and events were left."""
