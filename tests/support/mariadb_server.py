@@ -20,6 +20,7 @@ import pymysql
 import pytest
 from pymysql.connections import Connection
 from pymysql.constants import CLIENT
+from tests.support.authority import Authority
 from tests.support.scratch import scratch
 from tests.support.waiting import wait_for
 
@@ -51,6 +52,7 @@ class MariadbServer:
         self._folder = folder
         self._settings = {**_SETTINGS, **settings}
         self._identity = _identity()
+        self._tls = folder / "tls"
         self._process: subprocess.Popen[bytes] | None = None
         self._count = 0
         self._spare: list[str] = []
@@ -72,9 +74,16 @@ class MariadbServer:
         """The URL of an account that may do everything in the tests' databases, and nothing else."""
         return f"mysql://coffer:{self.password}@127.0.0.1:{self.port}/{database}"
 
+    @property
+    def ca_file(self) -> Path:
+        """Whom to trust to know this server."""
+        return self._tls / "ca.pem"
+
     def initialise(self) -> None:
         """Make the data directory, and what the server is told when it starts: who may log in."""
         self.data.mkdir(mode=0o700)
+        owner = (self._identity["user"], self._identity["group"]) if self._identity else None
+        Authority(self._tls).issue("mariadb", owner=owner)
         init = self._folder / "init.sql"
         init.touch(mode=0o600)
         init.write_text(
@@ -117,6 +126,7 @@ class MariadbServer:
         """
         self.port = self.port or _free_port()
         settings = [f"--{name}={value}" for name, value in self._settings.items()]
+        tls = [f"--ssl-cert={self._tls}/mariadb.pem", f"--ssl-key={self._tls}/mariadb.key"]
         own = [f"--datadir={self.data}", f"--socket={self.data}/socket", f"--pid-file={self.data}/pid"]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -124,6 +134,7 @@ class MariadbServer:
                     str(_program("mariadbd")),
                     "--no-defaults",
                     *own,
+                    *tls,
                     f"--port={self.port}",
                     f"--init-file={self._folder}/init.sql",
                     *settings,

@@ -139,7 +139,8 @@ DATABASE = (
     cfg.StrOpt(
         "connection",
         secret=True,
-        help="SQLAlchemy URL of the control plane's database. Standalone: a file in the state directory.",
+        help="URL of the control plane's database: postgresql://, mysql:// or sqlite:/// (docs/databases.md). "
+        "Standalone: a file in the state directory.",
     ),
 )
 
@@ -147,7 +148,7 @@ COLLECTOR = (
     cfg.StrOpt(
         "connection",
         secret=True,
-        help="SQLAlchemy URL of the collector's own database. Standalone: a file in the state directory.",
+        help="URL of the collector's own database, likewise. Standalone: a file in the state directory.",
     ),
 )
 

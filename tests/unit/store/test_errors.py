@@ -4,10 +4,11 @@ import sqlite3
 from typing import Any
 
 import psycopg
+import pymysql
 import pytest
 from sqlalchemy import exc  # noqa: TID251  (what is translated here)
 
-from coffer.store.errors import StoreRefused, StoreUnavailable, translated
+from coffer.store.errors import StoreContended, StoreRefused, StoreUnavailable, translated
 
 STATEMENT = "INSERT INTO users VALUES (:password)"
 SECRET = {"password": "tiger"}
@@ -22,6 +23,10 @@ def sqlite_error(code: int, name: str) -> sqlite3.Error:
 
 def postgresql_error(sqlstate: str) -> psycopg.Error:
     return psycopg.errors.lookup(sqlstate)("Failing row contains (tiger)")
+
+
+def mariadb_error(number: int) -> pymysql.Error:
+    return pymysql.err.OperationalError(number, "Duplicate entry 'tiger' for key 'x'")
 
 
 def raised(error: BaseException) -> BaseException:
@@ -41,6 +46,9 @@ def raised(error: BaseException) -> BaseException:
         (postgresql_error("53300"), "it is out of resources"),
         (postgresql_error("40P01"), "two transactions were in each other's way"),
         (psycopg.OperationalError("connection to tiger failed"), "it cannot be reached"),
+        (mariadb_error(1213), "two transactions were in each other's way"),
+        (mariadb_error(1045), "the login was refused"),
+        (mariadb_error(2013), "the connection was lost"),
     ],
 )
 def test_trouble_of_the_database_is_told_apart(original: Exception, trouble: str) -> None:
@@ -59,6 +67,8 @@ def test_trouble_of_the_database_is_told_apart(original: Exception, trouble: str
         ),
         (exc.IntegrityError, postgresql_error("23505"), "23505"),
         (exc.ProgrammingError, postgresql_error("42P01"), "42P01"),
+        (exc.IntegrityError, mariadb_error(1062), "1062"),
+        (exc.DataError, mariadb_error(1406), "1406"),
         (exc.OperationalError, sqlite_error(1, "SQLITE_ERROR"), "SQLITE_ERROR"),
     ],
 )
@@ -69,6 +79,14 @@ def test_a_statement_that_was_refused_is_named_by_its_code(
     assert isinstance(error, StoreRefused)
     assert error.code == code
     assert "tiger" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "original",
+    [postgresql_error("40001"), postgresql_error("40P01"), mariadb_error(1205), mariadb_error(1213)],
+)
+def test_who_was_in_anothers_way_may_try_again(original: Exception) -> None:
+    assert isinstance(raised(exc.OperationalError(STATEMENT, SECRET, original)), StoreContended)
 
 
 def test_a_lost_connection_is_trouble_whatever_the_driver_called_it() -> None:
