@@ -8,7 +8,7 @@ from tests.support.laboratory.cable import Impossible
 from tests.support.laboratory.experiment import Fault, Result, experiment
 from tests.support.laboratory.faults import FAULTS
 from tests.support.laboratory.site import Laboratory, laboratory
-from tests.support.laboratory.table import document, markdown
+from tests.support.laboratory.table import cells, document, markdown, rows_of
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "faults.md"
 
@@ -20,7 +20,7 @@ def main() -> int:
     )
     parser.add_argument("names", nargs="*", help="faults; all of them if none is named")
     parser.add_argument("--clients", type=int, default=3, help="clients an instance")
-    parser.add_argument("--write", action="store_true", help=f"write {DOCUMENT.name}")
+    parser.add_argument("--write", action="store_true", help=f"write them into {DOCUMENT.name}")
     parser.add_argument("--list", action="store_true", help="only name the faults")
     asked = parser.parse_args()
     unknown = set(asked.names) - FAULTS.keys()
@@ -38,19 +38,27 @@ def main() -> int:
                 results.append(_made(place, fault, asked.clients))
             except Impossible as reason:
                 left_out[fault.name] = str(reason)
-    print(markdown(results))
+    print(markdown([cells(each) for each in results]))
     for name, why in left_out.items():
         print(f"not made: {name}: {why}")
     if asked.write:
-        DOCUMENT.write_text(document(results, left_out))
+        _write(results, left_out)
     return sum(not result.is_clean for result in results)
+
+
+def _write(results: list[Result], left_out: dict[str, str]) -> None:
+    """Put the rows of these experiments into the document, beside those of others that are there."""
+    before = rows_of(DOCUMENT.read_text()) if DOCUMENT.exists() else {}
+    rows = before | {each.fault.name: cells(each) for each in results}
+    sentences = {fault.name: fault.sentence for fault in FAULTS.values()}
+    DOCUMENT.write_text(document(rows, sentences, left_out))
 
 
 def _made(place: Laboratory, fault: Fault, clients: int) -> Result:
     print(f"{fault.name}: {fault.sentence}", flush=True)
     result = experiment(place, fault, clients_each=clients)
     print(
-        markdown([result]).splitlines()[-1],
+        markdown([cells(result)]).splitlines()[-1],
         f"{result.answers} answers to the probe",
         f"{result.refusals} refusals",
     )

@@ -9,7 +9,7 @@ import pytest
 from tests.support.laboratory.experiment import Fault, experiment
 from tests.support.laboratory.faults import FAULTS
 from tests.support.laboratory.site import Laboratory, laboratory
-from tests.support.laboratory.table import markdown
+from tests.support.laboratory.table import cells, markdown
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.postgresql]
 
@@ -25,6 +25,6 @@ def place() -> Iterator[Laboratory]:
 )
 def test_whatever_breaks_every_run_is_told_once_and_in_order(place: Laboratory, fault: Fault) -> None:
     result = experiment(place, fault)
-    print(markdown([result]))
+    print(markdown([cells(result)]))
     assert result.is_clean, "\n".join(result.verdict.flaws)
     assert result.answers, "the API did not answer"

@@ -27,18 +27,32 @@ def cells(result: Result) -> list[str]:
     ]
 
 
-def markdown(results: Sequence[Result]) -> str:
-    """Return the table of several experiments, its columns in line."""
-    rows = [list(HEADS), *map(cells, results)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
-    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Return a table of rows, its columns in line."""
+    all_rows = [HEADS, *rows]
+    widths = [max(len(row[column]) for row in all_rows) for column in range(len(HEADS))]
+    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in all_rows]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     return "\n".join(lines)
 
 
-def document(results: Sequence[Result], left_out: Mapping[str, str]) -> str:
-    """Return docs/faults.md."""
-    faults = "\n".join(f"| {each.fault.name} | {each.fault.sentence} |" for each in results)
+def rows_of(document: str) -> dict[str, list[str]]:
+    """Read the rows of an earlier document, by the fault's name."""
+    found = {}
+    for line in document.splitlines():
+        row = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("|") and len(row) == len(HEADS) and set(line) - set("|-"):
+            found[row[0]] = row
+    found.pop(HEADS[0], None)
+    return found
+
+
+def document(
+    rows: Mapping[str, Sequence[str]], sentences: Mapping[str, str], left_out: Mapping[str, str]
+) -> str:
+    """Return docs/faults.md; `rows`, `sentences` and reasons are by the fault's name."""
+    made = [rows[name] for name in sentences if name in rows]
+    faults = "\n".join(f"| {name} | {sentence} |" for name, sentence in sentences.items())
     missing = "".join(f"\nNot made on that machine: {name}: {why}.\n" for name, why in left_out.items())
     text = Path(__file__).with_name("document.md").read_text()
-    return text.format(table=markdown(results), faults=faults, missing=missing)
+    return text.format(table=markdown(made), faults=faults, missing=missing)
