@@ -31,18 +31,19 @@ def main() -> int:
             print(f"{fault.name:20} {fault.sentence}")
         return 0
     faults = [FAULTS[name] for name in asked.names] or list(FAULTS.values())
-    results, left_out = [], {}
+    results: list[Result] = []
+    left_out: dict[str, str] = {}
     with laboratory() as place:
         for fault in faults:
             try:
                 results.append(_made(place, fault, asked.clients))
             except Impossible as reason:
                 left_out[fault.name] = str(reason)
+            if asked.write:
+                _write(results, left_out)
     print(markdown([cells(each) for each in results]))
     for name, why in left_out.items():
         print(f"not made: {name}: {why}")
-    if asked.write:
-        _write(results, left_out)
     return sum(not result.is_clean for result in results)
 
 
