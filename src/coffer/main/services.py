@@ -73,10 +73,10 @@ def upgrade(config_files: Sequence[Path]) -> tuple[str, ...]:
         return migrate.upgrade(required(load(config_files), "database", "connection"))
 
 
-def _taskmanager(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, config_files: Sequence[Path]) -> None:
+def _taskmanager(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequence[Path]) -> None:
     site = _site(conf, cleanup)
     lifecycle = site.lifecycle(ServerType.TASK)
-    launcher = ProcessLauncher(Layout(site.root.resolve()).instances, guest_command(config_files))
+    launcher = ProcessLauncher(Layout(site.root.resolve()).instances, guest_command)
     cloud = site.cloud(launcher)
     cloud.check()
     periodic = site.periodic(lifecycle, cloud)
@@ -161,7 +161,7 @@ def _application(config_files: Sequence[Path]) -> Threaded:
     lifecycle = site.lifecycle(ServerType.API)
     _started(cleanup, site.presence(lifecycle, "api"))
     # Of the cloud, the API asks for the flavors only: it launches nothing.
-    cloud = site.cloud(ProcessLauncher(Layout(site.root.resolve()).instances, guest_command(config_files)))
+    cloud = site.cloud(ProcessLauncher(Layout(site.root.resolve()).instances, guest_command))
     application = site.application(lifecycle, cloud, site.datastores())
     return Threaded(application, threads=conf.api.threads, close=cleanup.close)
 
