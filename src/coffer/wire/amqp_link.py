@@ -119,15 +119,15 @@ class AmqpLink:
         LOG.info("broker unblocks the connection")
         self.blocked = False
 
-    def declare_exchange(self) -> None:
-        """Declare the exchange of notifications, as oslo.messaging does.
+    def declare_exchange(self, name: str | None = None) -> None:
+        """Declare the settings' exchange, or another one, as oslo.messaging does.
 
         Raises:
             BrokerMismatch: if it exists and is different.
         """
         with self._failing():
             self._channel.exchange_declare(
-                self.settings.exchange,
+                name or self.settings.exchange,
                 "topic",
                 durable=self.settings.durable,
                 auto_delete=self.settings.auto_delete,
@@ -151,6 +151,22 @@ class AmqpLink:
             )
             for key in routing_keys:
                 self._channel.queue_bind(name, self.settings.exchange, key)
+
+    def bind_queue(self, name: str, exchange: str, routing_key: str) -> None:
+        """Have what is published to another exchange with this key put into a queue."""
+        with self._failing():
+            self._channel.queue_bind(name, exchange, routing_key)
+
+    def declare_own_queue(self, name: str) -> None:
+        """Declare a queue for this connection alone, which goes with it, bound to the exchange by its name."""
+        with self._failing():
+            self._channel.queue_declare(name, durable=False, exclusive=True, auto_delete=True)
+            self._channel.queue_bind(name, self.settings.exchange, name)
+
+    def delete_queue(self, name: str) -> None:
+        """Delete a queue with what is in it; one that is not there is deleted already."""
+        with self._failing():
+            self._channel.queue_delete(name)
 
     def declare_reader_queue(self, name: str) -> None:
         """Declare the durable queue of one reader of all notifications.
@@ -190,14 +206,21 @@ class AmqpLink:
             yield
             self._cork.uncork()
 
-    def publish(self, body: bytes, routing_key: str, correlation_id: str) -> None:
-        """Send a persistent message that must reach a queue; the broker's answer comes with `drain`."""
+    def publish(
+        self, body: bytes, routing_key: str, correlation_id: str, *, expires_s: float | None = None
+    ) -> None:
+        """Send a persistent message that must reach a queue; the broker's answer comes with `drain`.
+
+        After `expires_s` the broker drops it where nobody has taken it.
+        """
+        properties = {} if expires_s is None else {"expiration": str(max(int(expires_s * 1000), 1))}
         message = amqp.Message(
             body,
             content_type="application/json",
             content_encoding="utf-8",
             delivery_mode=2,
             correlation_id=correlation_id,
+            **properties,
         )
         with self._failing():
             self._channel.basic_publish(
@@ -218,10 +241,10 @@ class AmqpLink:
     def _on_cancel(self, _consumer_tag: str) -> None:
         raise BrokerUnavailable("the broker has cancelled the consumer; its queue was deleted")
 
-    def acknowledge(self, tag: int) -> None:
-        """Say that every message up to `tag` is stored."""
+    def acknowledge(self, tag: int, *, up_to: bool = True) -> None:
+        """Say that the message `tag`, and every one before it, is stored; or that one only."""
         with self._failing():
-            self._channel.basic_ack(tag, multiple=True)
+            self._channel.basic_ack(tag, multiple=up_to)
 
     def drain(self, timeout_s: float) -> bool:
         """Handle what the broker sends next; False if nothing came in `timeout_s` (0: do not wait)."""

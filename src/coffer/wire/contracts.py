@@ -9,8 +9,9 @@ does not know, and a client gets `not_implemented` for methods that the server d
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from coffer.wire.channel import Channel, ServedChannel
 from coffer.wire.json import JSON
-from coffer.wire.rpc import RpcClient, RpcServer, RpcTransport
+from coffer.wire.rpc import RpcClient, RpcServer
 
 Database = Mapping[str, JSON]
 """`{"name", "character_set"?, "collate"?}`"""
@@ -27,11 +28,11 @@ class Contract:
     version: str
     methods: frozenset[str]
 
-    def client(self, transport: RpcTransport) -> RpcClient:
+    def client(self, transport: Channel) -> RpcClient:
         """Return a client of whichever server of the topic is free."""
         return RpcClient(transport, topic=self.topic, version=self.version, service=self.service)
 
-    def server(self, transport: RpcTransport, *, server: str, endpoint: object) -> RpcServer:
+    def server(self, transport: ServedChannel, *, server: str, endpoint: object) -> RpcServer:
         """Return a stopped server; `server` tells the servers of the topic apart.
 
         Raises:

@@ -33,6 +33,10 @@ class GuestAccess:
         """The only queue that a guest may read: its own."""
         return f"{self.prefix}{guest_contract(instance_id).topic}"
 
+    def instance_of(self, topic: str) -> str:
+        """Return whose topic (before the prefix) this is."""
+        return topic.removeprefix(guest_contract("").topic)
+
     def permissions(self, instance_id: str) -> dict[str, str]:
         """What the guest's account may do, as RabbitMQ's patterns: configure nothing, not even what is its own."""
         return {

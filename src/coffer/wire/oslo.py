@@ -9,7 +9,7 @@ import contextlib
 import importlib
 import logging
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -24,15 +24,13 @@ from oslo_messaging.rpc import server as oslo_rpc_server
 
 from coffer.wire import memory_broker
 from coffer.wire.amqp_settings import AmqpHost, AmqpSettings
+from coffer.wire.channel import Handler
 from coffer.wire.delivery import NoReplyError, NotDeliveredError
 from coffer.wire.envelope import envelope_of, open_envelope
 
 LOG = logging.getLogger(__name__)
 
 memory_broker.install()
-
-Handler = Callable[[Mapping[str, Any], Mapping[str, Any]], object]
-"""Takes a context and a message, returns the reply."""
 
 _AMQP_PORT = 5672
 _POLL_S = 0.25

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from coffer.catalogue.errors import CofferError, DispatchFailed
+from coffer.wire.channel import Channel, Handler, Listening, ServedChannel
 from coffer.wire.context import TroveContext
 from coffer.wire.delivery import Delivery, NoReplyError, NotDeliveredError
 from coffer.wire.dispatcher import Dispatcher
@@ -17,7 +18,7 @@ from coffer.wire.json import JSON
 from coffer.wire.rpc_errors import error_from_json
 
 if TYPE_CHECKING:
-    from coffer.wire.oslo import Handler, Listener, Messaging
+    from coffer.wire.oslo import Listener, Messaging
 
 LOG = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ class RpcTransport:
         send_limit_s = min(self._send_timeout_s, reply_timeout_s)
         return self._persist(once, send_limit_s, send_limit_s + reply_timeout_s)
 
-    def listener(self, topic: str, server: str, handler: "Handler") -> "Listener":
+    def listener(self, topic: str, server: str, handler: Handler) -> "Listener":
         """Return a stopped listener."""
         return self._messaging.listener(self._prefix + topic, server, handler)
 
@@ -107,7 +108,7 @@ class RpcClient:
     """Calls the methods of whoever listens to a topic."""
 
     def __init__(
-        self, transport: RpcTransport, *, topic: str, version: str, service: str, server: str | None = None
+        self, transport: Channel, *, topic: str, version: str, service: str, server: str | None = None
     ) -> None:
         """Speak to `topic` (or to one `server` of it) in `version`; `service` is its name for people."""
         self._transport = transport
@@ -169,7 +170,7 @@ class RpcServer:
 
     def __init__(
         self,
-        transport: RpcTransport,
+        transport: ServedChannel,
         *,
         topic: str,
         server: str,
@@ -191,7 +192,7 @@ class RpcServer:
         self._transport = transport
         self._topic = topic
         self._server = server
-        self._listener: Listener | None = None
+        self._listener: Listening | None = None
 
     def start(self) -> None:
         """Begin to serve.
