@@ -1,4 +1,4 @@
-"""The adapter to py-amqp, the only file that imports it: one connection with one channel to RabbitMQ.
+"""The adapter to py-amqp, which only this file and amqp_strangers import: one connection with one channel to RabbitMQ.
 
 Every wait has a limit. Every failure is a `BrokerUnavailable`, and after one the link is closed. A link
 belongs to one thread at a time.
@@ -14,9 +14,11 @@ from typing import Any
 
 import amqp
 from amqp.exceptions import AMQPError, PreconditionFailed
+from amqp.method_framing import frame_handler as amqp_frame_handler
 from amqp.method_framing import frame_writer
 
 from coffer.wire.amqp_settings import AmqpHost, AmqpSettings
+from coffer.wire.amqp_strangers import bodies_only
 from coffer.wire.mismatch import explain
 from coffer.wire.publisher import BrokerMismatch, BrokerUnavailable
 
@@ -57,8 +59,13 @@ class _Corked:
 class AmqpLink:
     """One connection and one channel, open from its construction on."""
 
-    def __init__(self, settings: AmqpSettings, *, name: str) -> None:
+    def __init__(
+        self, settings: AmqpSettings, *, name: str, strangers_limit_bytes: int | None = None
+    ) -> None:
         """Connect to the first node that answers; `name` is what the broker shows of us.
+
+        With `strangers_limit_bytes` whoever wrote what comes in is not trusted: of each message the body is read,
+        and no more of that than one byte beyond the limit.
 
         Raises:
             BrokerUnavailable: if none answers.
@@ -67,6 +74,8 @@ class AmqpLink:
         self.blocked = False
         self._is_open = True
         self._cork: _Corked | None = None
+        limit = strangers_limit_bytes
+        self._reading = amqp_frame_handler if limit is None else bodies_only(limit)
         reasons = []
         for host in settings.hosts:
             try:
@@ -95,6 +104,7 @@ class AmqpLink:
             on_unblocked=self._on_unblocked,
             client_properties={"connection_name": name, "product": "coffer"},
             frame_writer=self._framing,
+            frame_handler=self._reading,
         )
         try:
             connection.connect()

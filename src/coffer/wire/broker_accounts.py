@@ -24,8 +24,8 @@ Told = TypeVar("Told", dict[str, Any], list[dict[str, Any]])
 
 TIMEOUT_S = 5.0
 """For each single call: to connect, and between two pieces of an answer."""
-MOST_CONNECTIONS = 8
-"""Of one guest's account: an agent needs two, and those of one that died may linger for a moment."""
+MOST_CONNECTIONS = 16
+"""Of one guest's account: an agent has up to five, and those of one that died may linger for a moment."""
 _LONGEST_REASON = 200
 _OK = range(200, 300)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from coffer.wire.amqp_link import AmqpLink
 from coffer.wire.amqp_settings import AmqpSettings
 from coffer.wire.publisher import BrokerMismatch, BrokerUnavailable
+from coffer.wire.sealed.frames import ANSWER_LIMIT_BYTES
 
 LOG = logging.getLogger(__name__)
 
@@ -38,9 +39,20 @@ class Inbox:
     """Runs in threads of its own from `start` to `stop`."""
 
     def __init__(
-        self, settings: AmqpSettings, *, name: str, opened: Opener, handler: Handler, threads: int
+        self,
+        settings: AmqpSettings,
+        *,
+        name: str,
+        opened: Opener,
+        handler: Handler,
+        threads: int,
+        limit_bytes: int = ANSWER_LIMIT_BYTES,
     ) -> None:
-        """Handle up to `threads` messages at a time; `name` is what the broker and the log show of us."""
+        """Handle up to `threads` messages at a time; `name` is what the broker and the log show of us.
+
+        Of a body that is longer than `limit_bytes` the handler gets one byte more than that, so that it can tell.
+        """
+        self._limit_bytes = limit_bytes
         self._settings = settings
         self._name = name
         self._opened = opened
@@ -92,7 +104,7 @@ class Inbox:
 
     def _receive(self) -> None:
         """Receive over one connection until it breaks, the handler cannot go on, or all is over."""
-        link = AmqpLink(self._settings, name=self._name)
+        link = AmqpLink(self._settings, name=self._name, strangers_limit_bytes=self._limit_bytes)
         hand = _Hand()
         try:
             source = self._opened(link)
