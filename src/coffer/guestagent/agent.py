@@ -25,9 +25,9 @@ from coffer.guestagent.resizing import Resizing
 from coffer.guestagent.root import Root
 from coffer.guestagent.users import Users
 from coffer.guestagent.work import Work
+from coffer.wire.channel import ServedChannel
 from coffer.wire.contracts import GUEST_SERVER, guest_contract
 from coffer.wire.delivery import NotDeliveredError
-from coffer.wire.rpc import RpcTransport
 
 LOG = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class GuestAgent:
         guest_dir: Path,
         driver: Driver,
         conductor: Conductor,
-        transport: RpcTransport,
+        transport: ServedChannel,
         report_interval_s: float = 10.0,
         objects: ObjectStore | None = None,
     ) -> None:

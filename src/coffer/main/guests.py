@@ -11,8 +11,8 @@ from coffer.clouds.object_store import ObjectStore
 from coffer.datastores.driver import EngineSettings
 from coffer.datastores.registry import Registry
 from coffer.guestagent.agent import GuestAgent, load_driver
+from coffer.wire.channel import ServedChannel
 from coffer.wire.conductor_client import ConductorClient
-from coffer.wire.rpc import RpcTransport
 
 LOG = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ LOG = logging.getLogger(__name__)
 def agent(
     guest_dir: Path,
     *,
-    rpc: RpcTransport,
+    rpc: ServedChannel,
     registry: Registry,
     engines: EngineSettings,
     report_interval_s: float,
