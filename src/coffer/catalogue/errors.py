@@ -241,6 +241,13 @@ class DispatchFailed(_SystemError):
     template = "The request could not be handed to the {service} service."
 
 
+class EnrolmentFailed(_SystemError):
+    """The guest could not be given an account or a key; without them nobody can speak to it."""
+
+    code, status, title = "enrolment_failed", 503, "serviceUnavailable"
+    template = "The guest agent of instance {id} could not be given access to the message broker."
+
+
 class DeadlineExceeded(_SystemError):
     code, status, title = "deadline_exceeded", 504, "gatewayTimeout"
     template = "{operation} did not finish within {deadline_s} s."

@@ -9,7 +9,7 @@ import contextlib
 import importlib
 import logging
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -295,6 +295,26 @@ def amqp_settings(conf: cfg.ConfigOpts) -> AmqpSettings:
         heartbeat_s=options.heartbeat_timeout_threshold,
         timeout_s=conf.publish_timeout_s,
     )
+
+
+def guest_url(conf: cfg.ConfigOpts, account: str, passwords: Sequence[str]) -> str:
+    """Return our `transport_url` with another account, which has the first of the passwords that the broker takes.
+
+    Who connects tries the nodes of a URL in turn, so each stands in it once a password. Our own certificate is not
+    for others.
+    """
+    with _url_errors():
+        url = oslo_messaging.TransportURL.parse(conf, conf.transport_url)
+    nodes = url.hosts or [oslo_messaging.TransportHost(hostname="localhost")]
+    hosts = [
+        oslo_messaging.TransportHost(node.hostname, node.port, account, password)
+        for password in passwords
+        for node in nodes
+    ]
+    query = {
+        name: value for name, value in url.query.items() if name not in {"ssl_key_file", "ssl_cert_file"}
+    }
+    return str(oslo_messaging.TransportURL(conf, url.transport, url.virtual_host, hosts, query))
 
 
 def _notification_url(conf: cfg.ConfigOpts) -> Any:
