@@ -110,17 +110,22 @@ class GuestChannels:
             return self._patience.persist(once)
 
     def enrol(self, instance_id: str) -> Enrolment:
-        """Give an instance a key; one that has a key keeps it (the newest, if it is being changed)."""
+        """Give an instance a key; one that has a key keeps it (the newest, if it is being changed).
+
+        Raises:
+            BookUnavailableError: not now.
+        """
 
         def once() -> GuestChannel:
             with self._database.writing() as tx:
                 found = guest_channels.of_instance(tx, instance_id, to_change=True)
                 return found[-1] if found else self._add(tx, instance_id, 1)
 
-        try:
-            return self._enrolment(self._patience.persist(once))
-        except StoreRefused:  # another enrolled it at the same moment: it has a key now
-            return self._enrolment(self._patience.persist(once))
+        with _available():
+            try:
+                return self._enrolment(self._patience.persist(once))
+            except StoreRefused:  # another enrolled it at the same moment: it has a key now
+                return self._enrolment(self._patience.persist(once))
 
     def begin_rotation(self, instance_id: str) -> Enrolment:
         """Give an instance another key; the one before it is valid until the guest's first message under this one.
@@ -129,6 +134,7 @@ class GuestChannels:
 
         Raises:
             NoChannelError: it is not enrolled.
+            BookUnavailableError: not now.
         """
 
         def once() -> GuestChannel | None:
@@ -138,14 +144,20 @@ class GuestChannels:
                     return None
                 return found[-1] if len(found) > 1 else self._add(tx, instance_id, found[-1].key_id + 1)
 
-        channel = self._patience.persist(once)
+        with _available():
+            channel = self._patience.persist(once)
         if channel is None:
             raise NoChannelError(f"instance {instance_id} is not enrolled")
         return self._enrolment(channel)
 
     def complete_rotation(self, instance_id: str, key_id: int) -> None:
-        """Forget every key before `key_id`, whether or not the guest has shown that it has the new one."""
-        self._write(lambda tx: guest_channels.remove(tx, instance_id, before_key_id=key_id))
+        """Forget every key before `key_id`, whether or not the guest has shown that it has the new one.
+
+        Raises:
+            BookUnavailableError: not now.
+        """
+        with _available():
+            self._write(lambda tx: guest_channels.remove(tx, instance_id, before_key_id=key_id))
 
     def remove(self, instance_id: str) -> bool:
         """Forget an instance: nothing of it is believed any more. False if it was not enrolled."""
