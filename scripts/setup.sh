@@ -48,6 +48,7 @@ demo) install_into "$venv" constraints.txt -e '.[embedded,client]' ;;
 test)
     install_into "$venv" constraints.txt -e '.[embedded,client,dev]'
     install_into .venv-ceilometer constraints-ceilometer.txt 'ceilometer>=27,<28'
+    install_into .venv-keystone constraints-keystone.txt 'keystone>=30,<31' waitress
     [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || apt_install rabbitmq-server
     ;;
 *) stop "unknown purpose $purpose" ;;

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.support.standalone import Standalone
+from tests.support.waiting import wait_for
 
 Event = dict[str, Any]
+COLLECT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ def settled(coffer: Standalone) -> Announcements:
     and then one ending, which is the one that the database has, and the bill begun and ended where it should.
     """
     coffer.settle()
+    # With a broker in between, what was confirmed has still to be collected.
+    wait_for(lambda: _stored(coffer) >= _written(coffer), COLLECT_S, "the collector to have every event")
     events = coffer.events()
     _prove_whole(coffer, events)
     told: dict[str, list[Event]] = {}
@@ -76,11 +80,22 @@ def settled(coffer: Standalone) -> Announcements:
 def _prove_whole(coffer: Standalone, events: list[Event]) -> None:
     ids = Counter(event["message_id"] for event in events)
     assert [each for each, times in ids.items() if times > 1] == [], "an event was stored twice"
-    # Rows of the outbox are numbered without a gap, and a number is used once, so the last one counts them all.
-    ((written,),) = coffer.rows("select coalesce(max(seq), 0) from sqlite_sequence where name = 'outbox'")
+    written = _written(coffer)
     assert len(events) == written, f"{written} events were written and {len(events)} arrived"
     ((dead,),) = coffer.rows("select count(*) from dead_letters", database="collector.db")
     assert dead == 0, "the collector could not read an event"
+
+
+def _written(coffer: Standalone) -> int:
+    # Rows of the outbox are numbered without a gap, and a number is used once, so the last one counts them all.
+    ((written,),) = coffer.rows("select coalesce(max(seq), 0) from sqlite_sequence where name = 'outbox'")
+    return int(written)
+
+
+def _stored(coffer: Standalone) -> int:
+    query = "select (select count(*) from events) + (select count(*) from dead_letters)"
+    ((stored,),) = coffer.rows(query, database="collector.db")
+    return int(stored)
 
 
 def _prove_run(run_id: str, events: list[Event], ending: str) -> ToldRun:

@@ -1,8 +1,8 @@
-"""Fresh, migrated databases for tests: a SQLite file, or a database on a private PostgreSQL server.
+"""Fresh, migrated databases for tests: a SQLite file, or a database on a private PostgreSQL or MariaDB server.
 
 Use in a conftest.py: `from tests.support.databases import database, database_url, postgresql_server, ...` (what is not
 imported there does not exist for pytest) and list the names in `__all__`. `database` and `database_url` run a test
-once for each kind; `sqlite_url` and `postgresql_url` give one of them.
+once for each kind; `sqlite_url`, `postgresql_url` and `mariadb_url` give one of them.
 """
 
 import shutil
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.mariadb_server import MariadbServer, running_mariadb
 from tests.support.postgresql_server import PostgresqlServer, running_server
 
 from coffer.store import migrate
@@ -19,6 +20,9 @@ __all__ = [
     "database",
     "database_url",
     "empty_database_url",
+    "mariadb_server",
+    "mariadb_template",
+    "mariadb_url",
     "postgresql_server",
     "postgresql_template",
     "postgresql_url",
@@ -26,7 +30,11 @@ __all__ = [
     "sqlite_url",
 ]
 
-BOTH = [pytest.param("sqlite"), pytest.param("postgresql", marks=pytest.mark.postgresql)]
+KINDS = [
+    pytest.param("sqlite"),
+    pytest.param("postgresql", marks=pytest.mark.postgresql),
+    pytest.param("mariadb", marks=pytest.mark.mariadb),
+]
 
 
 @pytest.fixture(scope="session")
@@ -68,20 +76,43 @@ def postgresql_url(postgresql_server: PostgresqlServer, postgresql_template: str
     postgresql_server.drop_database(name)
 
 
-@pytest.fixture(params=BOTH)
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariadbServer]:
+    """A private server, started at its first use and killed at the end of the session."""
+    with running_mariadb() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb_template(mariadb_server: MariadbServer) -> str:
+    """The name of a migrated database to copy."""
+    name = mariadb_server.create_database()
+    migrate.upgrade(mariadb_server.url(name))
+    return name
+
+
+@pytest.fixture
+def mariadb_url(mariadb_server: MariadbServer, mariadb_template: str) -> Iterator[str]:
+    """A migrated MariaDB database without rows, emptied afterwards."""
+    name = mariadb_server.copy_database(mariadb_template)
+    yield mariadb_server.url(name)
+    mariadb_server.give_back(name, mariadb_template)
+
+
+@pytest.fixture(params=KINDS)
 def database_url(request: pytest.FixtureRequest) -> str:
     """The URL of a fresh migrated database, once of each kind."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
 
 
-@pytest.fixture(params=BOTH)
+@pytest.fixture(params=KINDS)
 def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a database that has no tables yet, once of each kind."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'empty.db'}"
         return
-    server: PostgresqlServer = request.getfixturevalue("postgresql_server")
+    server: PostgresqlServer | MariadbServer = request.getfixturevalue(f"{request.param}_server")
     name = server.create_database()
     yield server.url(name)
     server.drop_database(name)

@@ -9,14 +9,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, LiteralString
 
 import psycopg
-from tests.support.postgresql_server import running_server
+from tests.support.postgresql_server import PostgresqlServer, running_server
 from tests.support.processes import kill_about
 from tests.support.rabbitmq import RabbitNode, started_node
 from tests.support.scratch import scratch
@@ -75,7 +75,10 @@ class Service:
 
 @dataclass
 class Deployment:
-    """One installation below `root`. `options` are by group, over defaults that make a test quick."""
+    """One installation below `root`. `options` are by group, over defaults that make a test quick.
+
+    `counts` says of which kind there is more than one process.
+    """
 
     root: Path
     transport_url: str = field(repr=False)
@@ -83,6 +86,7 @@ class Deployment:
     collector_url: str = field(repr=False)
     first_port: int = 21000
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     services: list[Service] = field(default_factory=list)
 
@@ -141,12 +145,18 @@ class Deployment:
         )
         return done.stdout
 
-    def start(self, kind: str) -> Service:
-        """Start a service in a process group of its own; does not wait for it."""
+    def start(
+        self, kind: str, *, config_files: Sequence[Path] = (), environment: Mapping[str, str] | None = None
+    ) -> Service:
+        """Start a service in a process group of its own; does not wait for it.
+
+        What stands in `config_files` goes before what all services read, `environment` is added to ours.
+        """
         log = self.root / f"{kind}-{secrets.token_hex(3)}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [COFFER, kind, "--config-file", str(self.config_file)],
+                [COFFER, kind, *(f"--config-file={path}" for path in (self.config_file, *config_files))],
+                env={**os.environ, **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -162,12 +172,15 @@ class Deployment:
         return [service for service in self.services if service.kind == kind and service.is_alive]
 
     def mend(self) -> None:
-        """Have one service of each kind, whatever a test did, and wait until calls can be made and are announced."""
+        """Have as many services of each kind as there should be, whatever a test did, and wait for them.
+
+        Then calls can be made and are announced.
+        """
         for kind in KINDS:
-            alive = self.of(kind)
-            for extra in alive[1:]:
+            alive, wanted = self.of(kind), self.counts.get(kind, 1)
+            for extra in alive[wanted:]:
                 extra.terminate()
-            if not alive:
+            for _ in range(wanted - len(alive)):
                 self.start(kind)
         wait_for(self._is_up, START_S, "every service to be up")
 
@@ -230,15 +243,23 @@ class Deployment:
 @contextmanager
 def deployment(
     options: Mapping[str, Mapping[str, object]] | None = None,
+    *,
+    counts: Mapping[str, int] | None = None,
+    server: PostgresqlServer | None = None,
 ) -> Iterator[tuple[Deployment, RabbitNode]]:
-    """Install coffer on a RabbitMQ node and a PostgreSQL server of its own; nothing of it stays behind."""
-    with started_node() as node, running_server() as server, scratch() as root:
+    """Install coffer on a RabbitMQ node and a PostgreSQL server of its own; nothing of it stays behind.
+
+    Where there is a `server` already, coffer gets its databases there.
+    """
+    given = running_server() if server is None else nullcontext(server)
+    with started_node() as node, given as databases, scratch() as root:
         made = Deployment(
             root,
             node.url,
-            server.url(server.create_database()),
-            server.url(server.create_database()),
+            databases.url(databases.create_database()),
+            databases.url(databases.create_database()),
             options=options or {},
+            counts=counts or {},
         )
         made.configure()
         made.run("db", "upgrade")

@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import psycopg
@@ -44,6 +44,11 @@ class PostgresqlServer:
         self._count = 0
         self.password = secrets.token_hex(16)
         self.port = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The server's first process, None if it does not run."""
+        return None if self._process is None or self._process.poll() is not None else self._process.pid
 
     @property
     def data(self) -> Path:
@@ -147,9 +152,9 @@ class PostgresqlServer:
 
 
 @contextmanager
-def running_server() -> Iterator[PostgresqlServer]:
-    """Run a server of its own until the block ends; nothing stays behind."""
-    with scratch() as folder:
+def running_server(place: Path | None = None) -> Iterator[PostgresqlServer]:
+    """Run a server of its own until the block ends, in a new directory or in `place`; nothing else stays behind."""
+    with scratch() if place is None else nullcontext(place) as folder:
         server = PostgresqlServer(folder, _reachable(_bin_dir(), folder), _identity())
         server.initialise()
         try:

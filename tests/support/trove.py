@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 import psycopg
-from keystoneauth1 import noauth, session
+from keystoneauth1 import noauth, session, token_endpoint
 from tests.support.waiting import wait_for
 
 with warnings.catch_warnings():
@@ -23,12 +23,13 @@ Refused = exceptions.HttpError
 class Tenant:
     """Somebody of one project. `api` is the client itself."""
 
-    def __init__(self, url: str, project: str = "acme") -> None:
-        """Talk to the control plane at `url`, without Keystone."""
+    def __init__(self, url: str, project: str = "acme", *, token: str | None = None) -> None:
+        """Talk to the control plane at `url`; without Keystone, unless with a token of its."""
         endpoint = f"{url}/v1.0/{project}"
+        auth = noauth.NoAuth(endpoint=endpoint) if token is None else token_endpoint.Token(endpoint, token)
         self.project = project
         self.api = client.Client(
-            session=session.Session(auth=noauth.NoAuth(endpoint=endpoint)),
+            session=session.Session(auth=auth),
             endpoint_override=endpoint,
             service_type="database",
         )

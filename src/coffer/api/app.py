@@ -11,6 +11,7 @@ from coffer.api.body import body_of
 from coffer.api.call import Answer, Call
 from coffer.api.context import RequestIdentity, identified
 from coffer.api.errors import App
+from coffer.api.health import health_answer
 from coffer.api.paging import query_of
 from coffer.api.routes import PROJECT, ROUTES, Route
 from coffer.api.services import Services
@@ -33,9 +34,10 @@ def build_app(services: Services) -> App:
     """Return the application that serves the whole route table from `services`."""
     app = falcon.App(middleware=[RequestIdentity()], media_type=falcon.MEDIA_JSON)
     app.req_options.strip_url_path_trailing_slash = True
-    errors.install(app)
+    errors.install(app, challenge=services.authenticator.challenge)
     app.add_route("/", _Resource(GET=_versions))
     app.add_route("/v1.0", _Resource(GET=_version))
+    app.add_route("/healthz", _Resource(GET=_health(services), HEAD=_health(services)))
     for path, responders in _responders(services).items():
         app.add_route(PROJECT + path, _Resource(**responders))
     app.add_sink(_unknown(services), "/")
@@ -135,6 +137,15 @@ def _unknown(services: Services) -> Responder:
         if match is not None:
             identified(req, match["project_id"], services.authenticator)
         raise NotBuilt(what=sentence_of(req.method, req.path))
+
+    return respond
+
+
+def _health(services: Services) -> Responder:
+    """Return what answers whoever balances load, who has no account."""
+
+    def respond(_req: falcon.Request, resp: falcon.Response) -> None:
+        _send(resp, health_answer(services.checks))
 
     return respond
 

@@ -23,6 +23,11 @@ class Identity:
 class Authenticator(Protocol):
     """A strategy; `auth_strategy` names one."""
 
+    @property
+    def challenge(self) -> str | None:
+        """What a 401 says in WWW-Authenticate, if the strategy has an answer to it."""
+        ...
+
     def identify(self, environ: Mapping[str, object], project_id: str) -> Identity:
         """Return who calls; `project_id` is the one of the URL, which the caller may or may not act for.
 
@@ -38,6 +43,8 @@ class NoAuth:
     Only the loopback is served. The Host header must name it too: a page in a browser on this machine could
     otherwise reach the API under a name that it has pointed to 127.0.0.1.
     """
+
+    challenge = None
 
     def __init__(self, *, roles: tuple[str, ...] = ("member", "reader")) -> None:
         """Give every caller `roles`."""

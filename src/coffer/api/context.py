@@ -27,6 +27,8 @@ class RequestIdentity:
     def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
         """Give the request its id."""
         req.context.request_id = f"req-{uuid.uuid4()}"
+        # Or the log lines of this request would name the one that this thread served before.
+        TroveContext(request_id=req.context.request_id)
         req.context.began = time.monotonic()
 
     def process_response(

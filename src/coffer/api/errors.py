@@ -5,10 +5,11 @@ No answer has a Retry-After header: the client of the field crashes on it with a
 
 import logging
 import traceback
+from collections.abc import Callable
 
 import falcon
 
-from coffer.catalogue.errors import CofferError
+from coffer.catalogue.errors import CofferError, Unauthorized
 from coffer.catalogue.masking import mask_secrets
 from coffer.catalogue.trace import bounded
 from coffer.store.errors import StoreUnavailable
@@ -44,11 +45,12 @@ SENTENCES = {
 App = falcon.App[falcon.Request, falcon.Response]
 
 
-def install(app: App) -> None:
-    """Let `app` answer every failure in Trove's form."""
+def install(app: App, *, challenge: str | None = None) -> None:
+    """Let `app` answer every failure in Trove's form; `challenge` says where one logs in who has not."""
     app.add_error_handler(Exception, _unexpected)
     app.add_error_handler(falcon.HTTPError, _http_error)
     app.add_error_handler(CofferError, _coffer_error)
+    app.add_error_handler(Unauthorized, _challenging(challenge))
     app.add_error_handler(StoreUnavailable, _database_away)
 
 
@@ -60,6 +62,15 @@ def _answer(resp: falcon.Response, status: int, title: str, message: str) -> Non
 
 def _coffer_error(_req: falcon.Request, resp: falcon.Response, error: CofferError, _params: object) -> None:
     _answer(resp, error.status, error.title, error.message)
+
+
+def _challenging(challenge: str | None) -> Callable[..., None]:
+    def answer(req: falcon.Request, resp: falcon.Response, error: CofferError, params: object) -> None:
+        _coffer_error(req, resp, error, params)
+        if challenge is not None:
+            resp.set_header("WWW-Authenticate", challenge)
+
+    return answer
 
 
 def _database_away(

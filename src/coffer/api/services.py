@@ -1,6 +1,6 @@
 """What the API works with; the composition root builds one and gives it to `build_app`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from coffer.api.auth import Authenticator
@@ -14,12 +14,16 @@ from coffer.store.database import Database
 from coffer.wire.guest_client import GuestClient
 from coffer.wire.taskmanager_client import TaskmanagerClient
 
+Check = Callable[[], str | None]
+"""Says what is wrong, without details and within seconds; None if nothing is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
     """The ports behind the API.
 
-    `guest` gives the client of an instance's guest agent; of `cloud` only the flavors are asked.
+    `guest` gives the client of an instance's guest agent; of `cloud` only the flavors are asked; `checks` is what
+    `/healthz` asks, by the names that it answers with.
     """
 
     database: Database
@@ -32,3 +36,4 @@ class Services:
     policy: Policy
     settings: ApiSettings = field(default_factory=ApiSettings)
     quotas: Quotas = field(default_factory=Quotas)
+    checks: Mapping[str, Check] = field(default_factory=dict)

@@ -67,6 +67,13 @@ class Forbidden(_UserError):
     template = "The rule {rule} does not allow this call."
 
 
+class NoProject(_UserError):
+    """A token that is good, but in whose project nothing can be done, because it is for none."""
+
+    code, status, title = "no_project", 403, "forbidden"
+    template = "The token is for {scope}, not for a project; log in to a project."
+
+
 class NotFound(_UserError):
     """A resource that is not there, or that is another project's (which must look the same)."""
 
@@ -246,6 +253,13 @@ class EnrolmentFailed(_SystemError):
 
     code, status, title = "enrolment_failed", 503, "serviceUnavailable"
     template = "The guest agent of instance {id} could not be given access to the message broker."
+
+
+class IdentityUnavailable(_SystemError):
+    """Keystone does not answer, or does not let us ask: who calls is neither known nor refused."""
+
+    code, status, title = "identity_unavailable", 503, "serviceUnavailable"
+    template = "The identity service cannot be asked who is calling; try again later."
 
 
 class DeadlineExceeded(_SystemError):

@@ -56,6 +56,11 @@ class Condition:
             for service in self.services
             if not self.is_alive(service)
         ]
+        found += [
+            f"Service {service.kind} {service.id} says: {service.trouble}"
+            for service in self.services
+            if service.trouble is not None and self.is_alive(service)
+        ]
         if self.relay_holder is None:
             found.append("No relay is alive: events stay in the outbox.")
         waiting_s = self.oldest_waiting_s

@@ -12,6 +12,7 @@ from coffer.cli.state_dir import state_dir_option
 from coffer.store import leases, outbox, runs, services
 from coffer.store.database import Database
 from coffer.store.errors import StoreError
+from coffer.store.services import Service
 from coffer.wire.json import JSON
 
 RELAY_LEASE = "relay"
@@ -74,6 +75,7 @@ def _as_json(condition: Condition, problems: list[str]) -> dict[str, JSON]:
                 "started_at": iso(service.started_at),
                 "seen_at": iso(service.seen_at),
                 "is_alive": condition.is_alive(service),
+                "trouble": service.trouble,
             }
             for service in condition.services
         ],
@@ -116,7 +118,7 @@ def _print_tables(condition: Condition) -> None:
                 service.id,
                 service.host,
                 str(service.pid),
-                "alive" if condition.is_alive(service) else "silent",
+                _state(condition, service),
                 f"{span(condition.age_s(service.seen_at))} ago",
             )
             for service in condition.services
@@ -129,6 +131,12 @@ def _print_tables(condition: Condition) -> None:
     click.echo(f"Open runs: {len(condition.open_runs)}.")
     if condition.open_runs:
         _print_open_runs(condition)
+
+
+def _state(condition: Condition, service: Service) -> str:
+    if not condition.is_alive(service):
+        return "silent"
+    return "alive" if service.trouble is None else "troubled"
 
 
 def _print_open_runs(condition: Condition) -> None:

@@ -69,6 +69,15 @@ class Watchdog:
         """Resume the orphaned runs that may be done twice and have time left, end the others; return how many."""
         return sum(self._recover_one(run) for run in _known(orphans))
 
+    def hand_over(self) -> int:
+        """Give the tasks of this very service to others, as if it were dead already; return how many.
+
+        For one that is about to end and could not finish: nobody need wait until it is missed.
+        """
+        with self._lifecycle.database.reading() as tx:
+            mine = runs.orphaned(tx, [self._lifecycle.announcer.emitter.service_id])
+        return self.recover(mine)
+
     def _confirmed(self, silent: Sequence[Service], now: datetime) -> list[str]:
         """Return the ids of the services that were silent while we watched.
 

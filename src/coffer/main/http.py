@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import logging
+import math
 import os
 import signal
 import socket
@@ -21,8 +22,6 @@ from coffer.main.asgi import Threaded
 LOG = logging.getLogger(__name__)
 
 BACKLOG = 1024
-STOP_S = 20
-"""How long the calls that are being served may take when a worker stops."""
 ORPHAN_POLL_S = 1.0
 
 
@@ -54,8 +53,10 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-def serve(application: WSGIApplication, listener: socket.socket, *, threads: int) -> None:
-    """Serve on `listener` until SIGINT or SIGTERM; must be called in the main thread.
+def serve(
+    application: WSGIApplication, listener: socket.socket, *, threads: int, reload: Callable[[], object]
+) -> None:
+    """Serve on `listener` until SIGINT or SIGTERM, and `reload` at SIGHUP; must be called in the main thread.
 
     granian, which is faster, starts worker processes of its own, and a standalone control plane is one process.
     """
@@ -68,26 +69,39 @@ def serve(application: WSGIApplication, listener: socket.socket, *, threads: int
         # Ours is smaller and has an answer of its own; this is the net below it.
         max_request_body_size=16 * 1024 * 1024,
     )
-    former = [signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGINT)]
+    former = [
+        (signal.SIGTERM, signal.signal(signal.SIGTERM, _interrupt)),
+        (signal.SIGINT, signal.signal(signal.SIGINT, _interrupt)),
+        (signal.SIGHUP, signal.signal(signal.SIGHUP, lambda _number, _frame: reload())),
+    ]
     try:
         server.run()  # ends at SystemExit, after the calls that are being served
     finally:
-        for number, handler in zip((signal.SIGTERM, signal.SIGINT), former, strict=True):
+        for number, handler in former:
             signal.signal(number, handler)
         server.close()
 
 
-def serve_workers(load: Callable[[], Threaded], *, host: str, port: int, workers: int) -> None:
+def serve_workers(
+    load: Callable[[], Threaded],
+    *,
+    host: str,
+    port: int,
+    workers: int,
+    stop_s: float,
+    reload: Callable[[], bool],
+) -> None:
     """Serve with `workers` processes until SIGINT or SIGTERM; each calls `load` for its application.
 
     A worker that dies is replaced; two deaths at once end the server. Several servers may share the port, as when
-    one takes over from another.
+    one takes over from another. The calls that are being served may take `stop_s` when a worker stops. At SIGHUP, if
+    `reload` agrees, every worker is replaced: its successor serves before it takes no more calls.
 
     Raises:
         CannotListenError: if the address cannot be listened on.
         SystemExit: if the workers keep dying.
     """
-    server = Granian(
+    server = _Workers(
         "coffer",
         address=host,
         port=port,
@@ -97,8 +111,9 @@ def serve_workers(load: Callable[[], Threaded], *, host: str, port: int, workers
         workers=workers,
         log_enabled=False,  # logging is ours: granian's own handlers would write beside it
         respawn_failed_workers=True,
-        workers_kill_timeout=STOP_S,
+        workers_kill_timeout=max(1, math.ceil(stop_s)),
     )
+    server.may_reload = reload
     try:
         server.serve(target_loader=functools.partial(_loaded, load, os.getpid()), wrap_loader=False)
     except SystemExit:
@@ -110,6 +125,17 @@ def serve_workers(load: Callable[[], Threaded], *, host: str, port: int, workers
         # The text goes on with a stack of granian's own.
         reason = str(error).partition(" (os error")[0]
         raise CannotListenError(f"{host} port {port} cannot be listened on: {reason}") from None
+
+
+class _Workers(Granian):  # type: ignore[misc, valid-type]  # granian is untyped
+    """granian's server, which replaces its workers at SIGHUP only if they could live with the configuration."""
+
+    may_reload: Callable[[], bool]
+
+    def signal_handler_reload(self, *args: object, **kwargs: object) -> None:
+        """Note that the workers are to be replaced, if they may."""
+        if self.may_reload():
+            super().signal_handler_reload(*args, **kwargs)
 
 
 def _loaded(load: Callable[[], Threaded], parent: int) -> Threaded:

@@ -11,9 +11,6 @@ from wsgiref.types import WSGIApplication
 from oslo_config import cfg
 
 from coffer.api.app import build_app
-from coffer.api.auth import NoAuth
-from coffer.api.policy import Policy
-from coffer.api.routes import guards
 from coffer.api.services import Services
 from coffer.api.settings import ApiSettings
 from coffer.catalogue.facts import QUOTA
@@ -30,10 +27,11 @@ from coffer.datastores.driver import EngineSettings
 from coffer.datastores.registry import Registry, discover
 from coffer.lifecycle.announcer import Announcer
 from coffer.lifecycle.emitter import Emitter
-from coffer.lifecycle.presence import Presence
+from coffer.lifecycle.presence import Identity, Presence, Trouble
 from coffer.lifecycle.runs import Lifecycle
 from coffer.lifecycle.watchdog import Watchdog
-from coffer.main import periodic
+from coffer.main import access, periodic
+from coffer.main.health import checks
 from coffer.main.quotas import quotas
 from coffer.main.settings import understood
 from coffer.store.database import Database
@@ -43,7 +41,8 @@ from coffer.taskmanager.periodic import Periodic
 from coffer.taskmanager.resume import resumer
 from coffer.taskmanager.unlaunched import Unlaunched
 from coffer.wire import transport
-from coffer.wire.contracts import CONDUCTOR, TASKMANAGER
+from coffer.wire.broker_watch import BrokerWatch
+from coffer.wire.contracts import CONDUCTOR, TASKMANAGER, Contract
 from coffer.wire.guest_client import GuestClient
 from coffer.wire.rpc import RpcServer, RpcTransport
 from coffer.wire.taskmanager_client import TaskmanagerClient
@@ -59,6 +58,14 @@ def rpc_of(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack) -> RpcTransport:
         rpc = transport.rpc_transport(conf)
     cleanup.callback(rpc.close)
     return rpc
+
+
+def presence_of(
+    conf: cfg.ConfigOpts, database: Database, identity: Identity, kind: str, trouble: Trouble
+) -> Presence:
+    """Return the sign of life of any service, also of one that has no lifecycle."""
+    interval_s = min(5.0, conf.service_down_time / 4)
+    return Presence(database, identity, kind=kind, trouble=trouble, interval_s=interval_s)
 
 
 class Part(Protocol):
@@ -104,14 +111,19 @@ class Site:
             patience_s=0.0 if server_type is ServerType.API else self.conf.database_patience,
         )
 
-    def presence(self, lifecycle: Lifecycle, kind: str) -> Presence:
+    def presence(self, lifecycle: Lifecycle, kind: str, *, trouble: Trouble = lambda: None) -> Presence:
         """Return the sign of life of a service: several times before the others would take it for dead."""
-        return Presence(
-            self.database,
-            lifecycle.announcer.emitter,
-            kind=kind,
-            interval_s=min(5.0, self.conf.service_down_time / 4),
-        )
+        return presence_of(self.conf, self.database, lifecycle.announcer.emitter, kind, trouble)
+
+    def watch(self, name: str, contract: Contract | None = None) -> BrokerWatch | None:
+        """Return the watch over the broker for a service that serves `contract`; None without a broker.
+
+        Raises:
+            SettingsError: if there is none where `transport_url` points.
+        """
+        topic = None if contract is None else contract.topic
+        with understood("transport_url"):
+            return transport.broker_watch(self.conf, name=name, topic=topic, server=self.conf.host)
 
     def guest(self, instance_id: str) -> GuestClient:
         """Return the client of an instance's guest agent."""
@@ -161,8 +173,10 @@ class Site:
         flavors = load_flavors(Path(local.flavors_file) if local.flavors_file else None)
         return LocalCloud(self.root, flavors, launcher, settings)
 
-    def application(self, lifecycle: Lifecycle, cloud: Cloud, datastores: Registry) -> WSGIApplication:
-        """Return the REST API."""
+    def application(
+        self, lifecycle: Lifecycle, cloud: Cloud, datastores: Registry, *, watch: BrokerWatch | None = None
+    ) -> WSGIApplication:
+        """Return the REST API, which says at `/healthz` how the broker under `watch` is."""
         conf = self.conf
         return build_app(
             Services(
@@ -172,8 +186,8 @@ class Site:
                 guest=self.guest,
                 cloud=cloud,
                 datastores=datastores,
-                authenticator=NoAuth(roles=tuple(conf.noauth_roles)),
-                policy=Policy(guards()),
+                authenticator=access.authenticator(conf),
+                policy=access.policy(conf),
                 settings=ApiSettings(
                     region=conf.region,
                     default_datastore=conf.default_datastore,
@@ -181,6 +195,7 @@ class Site:
                     heartbeat_expiry_s=conf.agent_heartbeat_expiry,
                 ),
                 quotas=quotas(conf),
+                checks=checks(self.database, watch),
             )
         )
 

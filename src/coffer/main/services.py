@@ -1,21 +1,18 @@
 """One service as a process of its own, on a database and a broker that all of them share.
 
-SIGTERM ends a service after the work under way (10 s at most, then the watchdog of another one sees to it). The guest
-agents that a taskmanager started live on, as the database servers do: the next taskmanager finds them, and an agent
-ends with its instance.
+SIGTERM ends a service after the work under way, for which there is a limit; a taskmanager hands on what it could not
+finish. The guest agents that it started live on, as the database servers do: the next taskmanager finds them, and an
+agent ends with its instance. SIGHUP has a service read its configuration again.
 """
 
 import contextlib
 import functools
 import logging
 import os
-import signal
 import sys
-import threading
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 
 from oslo_config import cfg
 
@@ -27,16 +24,22 @@ from coffer.collector.collector import Collector
 from coffer.collector.database import Database as CollectorDatabase
 from coffer.datastores.registry import discover
 from coffer.lifecycle.emitter import utcnow
-from coffer.main import guests, http, logs
+from coffer.lifecycle.presence import Registrant
+from coffer.lifecycle.runs import Lifecycle
+from coffer.main import access, guests, http, logs
 from coffer.main.asgi import Threaded
 from coffer.main.failures import EXPECTED
-from coffer.main.parts import Part, Site, rpc_of
+from coffer.main.parts import Part, Site, presence_of, rpc_of
+from coffer.main.serving import Serving
 from coffer.main.settings import SettingsError, load, required, understood
+from coffer.main.signals import Signals, reload
 from coffer.relay.relay import Relay
 from coffer.store import migrate
 from coffer.store.database import Database
 from coffer.taskmanager.reconcile import Keeper, reconcile, reconcile_backups
 from coffer.wire import transport
+from coffer.wire.broker_watch import BrokerWatch
+from coffer.wire.contracts import CONDUCTOR, TASKMANAGER, Contract
 
 LOG = logging.getLogger(__name__)
 
@@ -54,15 +57,20 @@ def run(kind: str, config_files: Sequence[Path], *, guest_dir: Path | None = Non
         if kind == "api":
             _api(conf, config_files)
             return
-        signalled = _on_signal()
+        signals = Signals()
+        serving = None
         with contextlib.ExitStack() as cleanup:
             if kind == "guestagent":
                 assert guest_dir is not None
                 _guestagent(conf, cleanup, guest_dir)
             else:
-                _KINDS[kind](conf, cleanup, config_files)
-            signalled.wait()
+                serving = _KINDS[kind](conf, cleanup, config_files)
+            signals.wait(functools.partial(reload, conf))
             LOG.info("stopping service=%s", kind)
+        if serving is not None and serving.is_unfinished:
+            # Its threads would keep us: what they do now is another's to do.
+            logging.shutdown()
+            os._exit(0)
     except EXPECTED as error:
         sys.exit(f"coffer {kind} cannot start: {error}")
 
@@ -73,29 +81,55 @@ def upgrade(config_files: Sequence[Path]) -> tuple[str, ...]:
         return migrate.upgrade(required(load(config_files), "database", "connection"))
 
 
-def _taskmanager(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequence[Path]) -> None:
+def _taskmanager(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequence[Path]) -> Serving:
     site = _site(conf, cleanup)
     lifecycle = site.lifecycle(ServerType.TASK)
     launcher = ProcessLauncher(Layout(site.root.resolve()).instances, guest_command)
     cloud = site.cloud(launcher)
     cloud.check()
     periodic = site.periodic(lifecycle, cloud)
-    _started(cleanup, site.presence(lifecycle, "taskmanager"))
-    _started(cleanup, site.taskmanager(lifecycle, cloud))
+    watchdog = site.watchdog(lifecycle)
+    watch = _watched(cleanup, site, lifecycle, "taskmanager", TASKMANAGER)
+    serving = Serving(
+        site.taskmanager(lifecycle, cloud),
+        watch=watch,
+        limit_s=conf.graceful_shutdown_timeout,
+        give_up=watchdog.hand_over,
+    )
+    _started(cleanup, serving)
     reconcile(site.database, cloud)
     reconcile_backups(site.database, site.objects())
     _started(cleanup, Keeper(site.database, cloud, interval_s=conf.local_cloud.guest_check_interval))
-    _started(cleanup, site.watchdog(lifecycle))
+    _started(cleanup, watchdog)
     _started(cleanup, periodic)
+    return serving
 
 
-def _conductor(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequence[Path]) -> None:
+def _conductor(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequence[Path]) -> Serving:
     site = _site(conf, cleanup)
     lifecycle = site.lifecycle(ServerType.CONDUCTOR)
-    _started(cleanup, site.presence(lifecycle, "conductor"))
-    _started(cleanup, site.conductor(lifecycle))
+    watch = _watched(cleanup, site, lifecycle, "conductor", CONDUCTOR)
+    serving = Serving(site.conductor(lifecycle), watch=watch, limit_s=conf.graceful_shutdown_timeout)
+    _started(cleanup, serving)
     # Here too: runs must end in time also where no taskmanager is left.
     _started(cleanup, site.watchdog(lifecycle))
+    return serving
+
+
+def _watched(
+    cleanup: contextlib.ExitStack,
+    site: Site,
+    lifecycle: Lifecycle,
+    kind: str,
+    contract: Contract | None = None,
+) -> BrokerWatch | None:
+    """Start the sign of life of a service, and the watch over what it needs of the broker."""
+    watch = site.watch(kind, contract)
+    trouble = (lambda: None) if watch is None else watch.trouble
+    if watch is not None:
+        _started(cleanup, watch)
+    _started(cleanup, site.presence(lifecycle, kind, trouble=trouble))
+    return watch
 
 
 def _relay(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequence[Path]) -> None:
@@ -103,7 +137,9 @@ def _relay(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequence[Path
     holder = f"relay.{conf.host}.{uuid.uuid4().hex[:8]}"
     with understood("transport_url"):
         publisher = transport.publisher(conf, has_collector=conf.relay_declares_collector_queue)
-    _started(cleanup, Relay(database, publisher, holder, utcnow))
+    relay = Relay(database, publisher, holder, utcnow)
+    _started(cleanup, presence_of(conf, database, Registrant(holder, conf.host), "relay", relay.trouble))
+    _started(cleanup, relay)
     LOG.info("relay started holder=%s", holder)
 
 
@@ -114,6 +150,11 @@ def _collector(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequence[
     collector_schema.upgrade(database)
     with understood("[oslo_messaging_notifications] transport_url"):
         consumer = transport.consumer(conf, Collector(database, utcnow).receive)
+    if conf.database.connection:
+        # Only to be seen by `coffer status`: a collector may run where the control plane's database is out of reach.
+        identity = Registrant(str(uuid.uuid4()), conf.host)
+        known = presence_of(conf, _database(conf, cleanup), identity, "collector", consumer.trouble)
+        _started(cleanup, known)
     _started(cleanup, consumer)
 
 
@@ -131,7 +172,7 @@ def _guestagent(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, guest_dir: 
     _started(cleanup, agent)
 
 
-_KINDS: dict[str, Callable[[cfg.ConfigOpts, contextlib.ExitStack, Sequence[Path]], None]] = {
+_KINDS: dict[str, Callable[[cfg.ConfigOpts, contextlib.ExitStack, Sequence[Path]], Serving | None]] = {
     "taskmanager": _taskmanager,
     "conductor": _conductor,
     "relay": _relay,
@@ -144,12 +185,26 @@ def _api(conf: cfg.ConfigOpts, config_files: Sequence[Path]) -> None:
     # What is wrong with the configuration is said here, once, and not by each worker that dies of it.
     with contextlib.ExitStack() as cleanup:
         _site(conf, cleanup)
+    access.check(conf)
     http.serve_workers(
         functools.partial(_application, tuple(config_files)),
         host=conf.api.bind_host,
         port=conf.api.bind_port,
         workers=conf.api.workers,
+        stop_s=conf.graceful_shutdown_timeout,
+        reload=functools.partial(_reread, conf, tuple(config_files)),
     )
+
+
+def _reread(conf: cfg.ConfigOpts, config_files: Sequence[Path]) -> bool:
+    """Read the configuration again; False if new workers could not live with it."""
+    try:
+        load(config_files)
+    except SettingsError as error:
+        LOG.error("configuration not read again, the former stays reason=%s", error)  # noqa: TRY400
+        return False
+    reload(conf)
+    return True
 
 
 def _application(config_files: Sequence[Path]) -> Threaded:
@@ -159,10 +214,10 @@ def _application(config_files: Sequence[Path]) -> Threaded:
     cleanup = contextlib.ExitStack()
     site = _site(conf, cleanup, port=conf.api.bind_port)
     lifecycle = site.lifecycle(ServerType.API)
-    _started(cleanup, site.presence(lifecycle, "api"))
+    watch = _watched(cleanup, site, lifecycle, "api")
     # Of the cloud, the API asks for the flavors only: it launches nothing.
     cloud = site.cloud(ProcessLauncher(Layout(site.root.resolve()).instances, guest_command))
-    application = site.application(lifecycle, cloud, site.datastores())
+    application = site.application(lifecycle, cloud, site.datastores(), watch=watch)
     return Threaded(application, threads=conf.api.threads, close=cleanup.close)
 
 
@@ -186,15 +241,3 @@ def _database(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack) -> Database:
 def _started(cleanup: contextlib.ExitStack, part: Part) -> None:
     part.start()
     cleanup.callback(part.stop)
-
-
-def _on_signal() -> threading.Event:
-    """Return what SIGINT or SIGTERM sets, from now on; also one that comes while the service starts."""
-    signalled = threading.Event()
-
-    def note(_number: int, _frame: FrameType | None) -> None:
-        signalled.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, note)
-    return signalled

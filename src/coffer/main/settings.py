@@ -38,8 +38,9 @@ DEFAULT = (
     cfg.StrOpt(
         "auth_strategy",
         default="noauth",
-        choices=["noauth"],
-        help="How callers are known. `noauth` believes everybody on the loopback, and serves nobody else.",
+        choices=["noauth", "keystone"],
+        help="How callers are known. `noauth` believes everybody on the loopback, and serves nobody else; "
+        "`keystone` asks Keystone, see keystone.md.",
     ),
     cfg.ListOpt(
         "noauth_roles",
@@ -64,6 +65,13 @@ DEFAULT = (
         default=60.0,
         min=0.0,
         help="Seconds for which a taskmanager or conductor tries again to write how a run ended.",
+    ),
+    cfg.FloatOpt(
+        "graceful_shutdown_timeout",
+        default=60.0,
+        min=0.0,
+        help="Seconds that calls, tasks and messages under way get when a service is asked to stop. A task that is "
+        "not done by then is handed to another taskmanager, or ends as an error if it cannot be done twice.",
     ),
     cfg.FloatOpt("watchdog_interval", default=5.0, min=0.1, help="Seconds between looks for lost runs."),
     cfg.StrOpt("default_datastore", help="The datastore of a create call that names none."),

@@ -5,6 +5,7 @@ RPC stays inside the process. So do the events, which the relay hands to the col
 """
 
 import contextlib
+import functools
 import logging
 import socket
 import sys
@@ -19,9 +20,10 @@ from coffer.collector import migrate as collector_schema
 from coffer.collector.collector import Collector
 from coffer.collector.database import Database as CollectorDatabase
 from coffer.lifecycle.emitter import utcnow
-from coffer.main import guests, http, logs, state_dir
+from coffer.lifecycle.presence import Registrant
+from coffer.main import guests, http, logs, signals, state_dir
 from coffer.main.failures import EXPECTED
-from coffer.main.parts import Part, Site, rpc_of
+from coffer.main.parts import Part, Site, presence_of, rpc_of
 from coffer.main.settings import load, understood
 from coffer.relay.relay import Relay
 from coffer.store import migrate, runs, services
@@ -93,7 +95,9 @@ def _serve(directory: Path, conf: cfg.ConfigOpts, listener: socket.socket) -> No
         url = f"http://{address}:{port}"
         state_dir.publish_endpoint(directory, url)
         print(f"coffer listens on {url}, its state is in {directory}", flush=True)  # noqa: T201 - the one line a person waits for
-        http.serve(application, listener, threads=conf.api.threads)
+        http.serve(
+            application, listener, threads=conf.api.threads, reload=functools.partial(signals.reload, conf)
+        )
         LOG.info("stopping")
 
 
@@ -123,7 +127,10 @@ def _carry_events(directory: Path, site: Site, cleanup: contextlib.ExitStack) ->
         publisher = LocalPublisher([collector.receive])
     # The same name at every start: whoever held the lease under it is dead, so there is no need to wait for its end.
     holder = f"relay.{conf.host}.{directory}"
-    _started(cleanup, Relay(site.database, publisher, holder, utcnow, wake=site.wake))
+    relay = Relay(site.database, publisher, holder, utcnow, wake=site.wake)
+    identity = Registrant(str(uuid.uuid4()), conf.host)
+    _started(cleanup, presence_of(conf, site.database, identity, "relay", relay.trouble))
+    _started(cleanup, relay)
 
 
 def _left_behind(site: Site) -> list[Run]:

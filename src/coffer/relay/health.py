@@ -73,6 +73,18 @@ class Health:
         with self._lock:
             return self._status
 
+    def trouble(self) -> str | None:
+        """Say in a sentence what is wrong now; None if nothing is."""
+        status = self.status()
+        for outage in status.outages:
+            what = "notifications" if outage.part is Part.BROKER else "events"
+            return (
+                f"the {outage.part} of {what}, since {outage.since:%Y-%m-%dT%H:%M:%SZ}: {outage.first_error}"
+            )
+        if status.set_aside:
+            return f"the broker of notifications refuses messages, {status.set_aside} wait"
+        return None
+
     def acts_as(self, role: Role) -> None:
         """Note the role; a change is logged."""
         with self._lock:

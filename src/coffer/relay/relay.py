@@ -105,6 +105,10 @@ class Relay:
         """Counters and state of this relay; safe from any thread."""
         return self._health.status()
 
+    def trouble(self) -> str | None:
+        """Return what keeps events from leaving, in a sentence; None if nothing does. Safe from any thread."""
+        return self._health.trouble()
+
     def start(self) -> None:
         """Run until `stop`."""
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)

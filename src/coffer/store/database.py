@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from sqlalchemy import URL, Connection, exc, make_url
 
-from coffer.store import postgresql, sqlite
+from coffer.store import mysql, postgresql, sqlite
 from coffer.store.engines import Engines
 from coffer.store.errors import StoreUnavailable, translated
 
@@ -17,6 +17,8 @@ Tx: TypeAlias = Connection
 _KINDS: Mapping[str, Callable[[URL, int], Engines]] = {
     "sqlite": sqlite.engines,
     "postgresql": postgresql.engines,
+    "mysql": mysql.engines,
+    "mariadb": mysql.engines,
 }
 
 
@@ -26,15 +28,17 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 8) -> None:
         """Connect to nothing yet.
 
-        `pool_size` connections are kept; PostgreSQL is asked for at most three times as many.
+        `pool_size` connections are kept (to MariaDB twice, one half of them to read); the server is asked for at
+        most three times as many.
 
         Raises:
             ValueError: if `url` is no URL of a database that coffer supports; it is not quoted.
         """
         parsed = _parsed(url)
-        self.dialect = parsed.get_backend_name()
+        kind = parsed.get_backend_name()
+        self.dialect = "mysql" if kind == "mariadb" else kind
         self.name = _name(parsed)
-        self._engines = _KINDS[self.dialect](parsed, pool_size)
+        self._engines = _KINDS[kind](parsed, pool_size)
         self._here = threading.local()
 
     @contextmanager

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 from sqlalchemy import exc
 
+from coffer import mysql_session
+
 _SQLITE_TROUBLES = {
     3: "permission denied",
     5: "it is busy",
@@ -98,19 +100,27 @@ def translated(database: str) -> Iterator[None]:
 
 
 def _translation(error: exc.DBAPIError, database: str) -> StoreError:
-    code = getattr(error.orig, "sqlite_errorcode", None)
-    if code is not None:
-        trouble = _SQLITE_TROUBLES.get(code & 0xFF)
-        code_name = str(getattr(error.orig, "sqlite_errorname", code))
-    else:
-        code_name = getattr(error.orig, "sqlstate", None) or "no code"
-        trouble = _POSTGRESQL_TROUBLES.get(code_name[:2])
-        if trouble is None and code_name == "no code" and isinstance(error, exc.OperationalError):
-            trouble = "it cannot be reached"
+    trouble, code, is_contended = _diagnosis(error)
     if trouble is None and error.connection_invalidated:
         trouble = "the connection was lost"
-    if trouble is not None and code_name in _CONTENTION:
+    if trouble is not None and is_contended:
         return StoreContended(database, trouble)
     if trouble is not None:
         return StoreUnavailable(database, trouble)
-    return StoreRefused(database, type(error.orig).__name__, code_name)
+    return StoreRefused(database, type(error.orig).__name__, code)
+
+
+def _diagnosis(error: exc.DBAPIError) -> tuple[str | None, str, bool]:
+    """Return the trouble (None: it is the statement's fault), the driver's code, and whether others were in the way."""
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    if code is not None:
+        name = str(getattr(error.orig, "sqlite_errorname", code))
+        return _SQLITE_TROUBLES.get(code & 0xFF), name, False
+    number = mysql_session.error_number(error.orig)
+    if number is not None:
+        return mysql_session.trouble(number), str(number), mysql_session.is_contention(number)
+    state = getattr(error.orig, "sqlstate", None)
+    if state is not None:
+        return _POSTGRESQL_TROUBLES.get(state[:2]), state, state in _CONTENTION
+    trouble = "it cannot be reached" if isinstance(error, exc.OperationalError) else None
+    return trouble, "no code", False

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from coffer.mysql_session import SCHEMES
 from coffer.store.database import Database, Tx
 from coffer.store.errors import SchemaUnknownError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from alembic.config import Config
     from alembic.script import ScriptDirectory
@@ -22,14 +24,18 @@ LOG = logging.getLogger(__name__)
 
 _FOLDER = Path(__file__).parent / "migrations"
 _ADVISORY_LOCK = 0x636F66666572  # "coffer"
+_JOURNAL = "coffer_upgrade"
+_UPGRADE_S = 24 * 3600
+"""How long MariaDB may take to rebuild a table; other statements have a minute."""
 _TALKATIVE = ("alembic.runtime.migration", "alembic.runtime.plugins")
 
 
 def upgrade(url: str) -> tuple[str, ...]:
-    """Bring the database to the newest schema, in one transaction; return the revisions it had before.
+    """Bring the database to the newest schema; return the revisions it had before.
 
-    It may be called at every start, and by several processes at once: one works, the others wait and find
-    it done.
+    In one transaction; on MariaDB, which cannot change tables in one, so that an upgrade that was interrupted is
+    gone on with. It may be called at every start, and by several processes at once: one works, the others wait
+    and find it done.
 
     Raises:
         StoreUnavailable: if the database is away or busy.
@@ -70,16 +76,33 @@ def is_current(url: str) -> bool:
 def _upgrade(database: Database, tx: Tx) -> tuple[str, ...]:
     from alembic import command
 
+    with _alone(database, tx):
+        before = _revisions(tx)
+        heads = _heads(database, before)
+        if before == heads:
+            return before
+        config = _config(tx)
+        if database.dialect == "mysql":
+            from coffer.store.resumable import Journal
+
+            missing = list(_scripts(config).iterate_revisions("heads", before or "base"))
+            names = [script.revision for script in reversed(missing)]
+            Journal(tx, _JOURNAL).run(names, lambda name: command.upgrade(config, name))
+        else:
+            command.upgrade(config, "heads")
+    LOG.info("database upgraded database=%s from=%s to=%s", database.name, "+".join(before), "+".join(heads))
+    return before
+
+
+def _alone(database: Database, tx: Tx) -> AbstractContextManager[None]:
+    """Let nobody else upgrade meanwhile; in SQLite whoever writes is alone."""
+    if database.dialect == "mysql":
+        from coffer.store.resumable import one_at_a_time
+
+        return one_at_a_time(tx, database.name, "control")
     if database.dialect == "postgresql":
         tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
-    before = _revisions(tx)
-    heads = _heads(database, before)
-    if before != heads:
-        command.upgrade(_config(tx), "heads")
-        LOG.info(
-            "database upgraded database=%s from=%s to=%s", database.name, "+".join(before), "+".join(heads)
-        )
-    return before
+    return nullcontext()
 
 
 def _heads(database: Database, before: tuple[str, ...]) -> tuple[str, ...]:
@@ -114,11 +137,21 @@ def _config(tx: Tx | None = None) -> Config:
 
 @contextmanager
 def _opened(url: str) -> Iterator[Database]:
-    database = Database(url, pool_size=1)
+    database = Database(_unhurried(url), pool_size=1)
     try:
         yield database
     finally:
         database.close()
+
+
+def _unhurried(url: str) -> str:
+    if not url.startswith(SCHEMES):
+        return url
+    return (
+        sa.make_url(url)
+        .update_query_dict({"read_timeout": str(_UPGRADE_S)})
+        .render_as_string(hide_password=False)
+    )
 
 
 @contextmanager

@@ -13,7 +13,10 @@ _COLUMN = SERVICES.c
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A row; a process that starts again is another service. `kind` is `api`, `taskmanager`, `relay`..."""
+    """A row; a process that starts again is another service. `kind` is `api`, `taskmanager`, `relay`...
+
+    `trouble` is what keeps the service from its work, a sentence for the operator; None if nothing does.
+    """
 
     id: str
     kind: str
@@ -21,6 +24,7 @@ class Service:
     pid: int
     started_at: datetime
     seen_at: datetime
+    trouble: str | None = None
 
 
 def register(tx: Tx, service: Service) -> None:
@@ -29,9 +33,9 @@ def register(tx: Tx, service: Service) -> None:
     tx.execute(sa.insert(SERVICES).inline(), asdict(service))
 
 
-def beat(tx: Tx, service_id: str, now: datetime) -> bool:
-    """Say that the service lives; False if it was removed meanwhile, so that it must register again."""
-    statement = sa.update(SERVICES).where(_COLUMN.id == service_id).values(seen_at=now)
+def beat(tx: Tx, service_id: str, now: datetime, trouble: str | None = None) -> bool:
+    """Say that the service lives, and how; False if it was removed meanwhile, so that it must register again."""
+    statement = sa.update(SERVICES).where(_COLUMN.id == service_id).values(seen_at=now, trouble=trouble)
     return tx.execute(statement).rowcount == 1
 
 

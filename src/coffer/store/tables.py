@@ -7,7 +7,7 @@ first alone, so the second has a migration branch of its own.
 
 from sqlalchemy import Column, Index, Integer, MetaData, String, Table, Text
 
-from coffer.store.types import Envelope, RowNumber, UtcDateTime, Word
+from coffer.store.types import Envelope, LongText, RowNumber, UtcDateTime, Word
 
 METADATA = MetaData(
     naming_convention={
@@ -40,7 +40,7 @@ INSTANCES = Table(
     Column("service_status", Word(32), nullable=False),
     Column("service_seen_at", UtcDateTime),
     Column("fault_code", Word(64)),
-    Column("fault_message", Text),
+    Column("fault_message", LongText),
     Column("fault_at", UtcDateTime),
     Column("host", String(255)),
     Column("port", Integer),
@@ -69,6 +69,7 @@ SERVICES = Table(
     Column("pid", Integer, nullable=False),
     Column("started_at", UtcDateTime, nullable=False),
     Column("seen_at", UtcDateTime, nullable=False),
+    Column("trouble", LongText),
 )
 
 LEASES = Table(
@@ -86,10 +87,10 @@ CONFIGURATIONS = Table(
     Column("id", String(36), primary_key=True),
     Column("project_id", String(255), nullable=False),
     Column("name", String(255), nullable=False),
-    Column("description", Text),
+    Column("description", LongText),
     Column("datastore", Word(64), nullable=False),
     Column("datastore_version", String(64), nullable=False),
-    Column("parameters", Text, nullable=False),
+    Column("parameters", LongText, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Column("deleted_at", UtcDateTime),
@@ -103,16 +104,16 @@ BACKUPS = Table(
     Column("project_id", String(255), nullable=False),
     Column("instance_id", String(36), nullable=False),
     Column("name", String(255), nullable=False),
-    Column("description", Text),
+    Column("description", LongText),
     Column("parent_id", String(36)),
     Column("datastore", Word(64), nullable=False),
     Column("datastore_version", String(64), nullable=False),
     Column("volume_gib", Integer),
     Column("state", Word(32), nullable=False),
-    Column("location", Text),
+    Column("location", LongText),
     Column("size_bytes", RowNumber),
     Column("checksum", String(128)),
-    Column("fault_message", Text),
+    Column("fault_message", LongText),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Column("deleted_at", UtcDateTime),
@@ -174,11 +175,11 @@ RUNS = Table(
     Column("user_id", String(255)),
     Column("instance_id", String(36)),
     Column("cluster_id", String(36)),
-    Column("item", Text),
-    Column("traits", Text, nullable=False),
+    Column("item", LongText),
+    Column("traits", LongText, nullable=False),
     Column("client_ip", String(255), nullable=False),
     Column("previous_state", Word(32)),
-    Column("context", Text, nullable=False),
+    Column("context", LongText, nullable=False),
     Column("owner", String(64), nullable=False),
     Column("handed_to", String(36)),
     Column("claimed_by", String(64)),
@@ -189,7 +190,7 @@ RUNS = Table(
     Column("ending", Word(16)),
     Column("error_code", Word(64)),
     Column("fault", Word(16)),
-    Column("message", Text),
+    Column("message", LongText),
 )
 Index(
     "ix_runs_open",
@@ -197,7 +198,8 @@ Index(
     sqlite_where=RUNS.c.ended_at.is_(None),
     postgresql_where=RUNS.c.ended_at.is_(None),
 )
-# Open runs are few and asked for every second; ended ones are many and asked for by id.
+# Open runs are few and asked for every second; ended ones are many and asked for by id. MariaDB, which has no partial
+# index, has the same name for one of (ended_at, deadline_at).
 
 OUTBOX = Table(
     "outbox",

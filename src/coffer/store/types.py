@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Integer, LargeBinary, String
+from sqlalchemy import BigInteger, DateTime, Dialect, Integer, LargeBinary, String, Text
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -11,14 +11,18 @@ _MYSQL = ("mysql", "mariadb")
 RowNumber = BigInteger().with_variant(Integer(), "sqlite")
 """A key that the database counts up; SQLite does that for `INTEGER` only."""
 
-Envelope = LargeBinary().with_variant(mysql.MEDIUMBLOB(), *_MYSQL)
+Envelope = LargeBinary().with_variant(mysql.LONGBLOB(), *_MYSQL)
 """Finished bytes of a message; MariaDB's BLOB would end at 64 KiB."""
+
+LongText = Text().with_variant(mysql.LONGTEXT(), *_MYSQL)
+"""Text of any length; MariaDB's TEXT would end at 64 KiB."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
     """A moment: aware in Python, kept to the microsecond, ordered alike everywhere.
 
-    PostgreSQL has a type for it. SQLite gets UTC as text of fixed width, so that its order is that of time.
+    PostgreSQL has a type for it. MariaDB gets UTC in a type without a zone, SQLite as text of fixed width, so
+    that its order is that of time.
     """
 
     impl = DateTime

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from coffer.wire.amqp_link import AmqpLink
 from coffer.wire.amqp_settings import AmqpSettings
-from coffer.wire.publisher import BrokerUnavailable
+from coffer.wire.publisher import BrokerMismatch, BrokerUnavailable
 
 LOG = logging.getLogger(__name__)
 
@@ -39,7 +39,13 @@ class Consumer:
         self._thread: threading.Thread | None = None
         self._waiting: list[tuple[int, bytes]] = []
         self._failures = 0
+        self._trouble: str | None = None
+        self._told = ""
         self.is_connected = False
+
+    def trouble(self) -> str | None:
+        """Return what keeps it from receiving, from any thread; None if nothing does."""
+        return self._trouble
 
     def start(self) -> None:
         """Begin to receive; a broker that is away is waited for."""
@@ -61,15 +67,25 @@ class Consumer:
             try:
                 self._receive()
             except BrokerUnavailable as error:
-                if self._failures == 0:
-                    LOG.warning("consumer lost the broker queue=%s reason=%s", self._queue, error)
-            except Exception:  # one of the six loops: what the handler could not store comes again
+                self._trouble = f"the broker of notifications: {error}"
+                self._tell(error)
+            except Exception as error:  # one of the six loops: what the handler could not store comes again
+                self._trouble = f"events cannot be stored: {type(error).__name__}"
                 LOG.exception("consumer could not hand over queue=%s", self._queue)
             finally:
                 self.is_connected = False
             if not self._stopping.is_set():
                 self._failures += 1
                 self._stopping.wait(_pause_s(self._failures))
+
+    def _tell(self, error: BrokerUnavailable) -> None:
+        """Log an outage when it begins, and each mismatch once: that does not go away by itself."""
+        if isinstance(error, BrokerMismatch):
+            if self._told != str(error):
+                LOG.error("broker mismatch: %s", error)
+            self._told = str(error)
+        elif self._failures == 0:
+            LOG.warning("consumer lost the broker queue=%s reason=%s", self._queue, error)
 
     def _receive(self) -> None:
         """Receive over one connection until it breaks or all is over."""
@@ -80,6 +96,7 @@ class Consumer:
             link.declare_reader_queue(self._queue)
             link.consume(self._queue, self._prefetch, lambda tag, body: self._waiting.append((tag, body)))
             self.is_connected = True
+            self._trouble, self._told = None, ""
             LOG.info("consumer connected queue=%s", self._queue)
             while not self._stopping.is_set():
                 self._gather(link)

@@ -34,7 +34,8 @@ def explain(reply_text: str) -> str:
     return (
         f"The {kind} {name} exists on the broker with {arg} = {_value(found['has'])}, "
         f"but coffer is configured for {arg} = {_value(found['asked'])}. "
-        f"No notification is sent until they agree. {remedy}, or delete the {kind} so that it is made anew."
+        f"Nothing goes through it until they agree; events wait in the outbox. "
+        f"{remedy}, or delete the {kind} so that it is made anew."
     )
 
 

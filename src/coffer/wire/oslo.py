@@ -261,9 +261,22 @@ def is_rabbitmq(conf: cfg.ConfigOpts) -> bool:
     return _notification_url(conf).transport in {"rabbit", "amqp"}
 
 
+def is_rpc_on_rabbitmq(conf: cfg.ConfigOpts) -> bool:
+    """True when RPC goes over RabbitMQ itself."""
+    return _rpc_url(conf).transport in {"rabbit", "amqp"}
+
+
 def amqp_settings(conf: cfg.ConfigOpts) -> AmqpSettings:
     """Return how notifications reach RabbitMQ, with the options that the URL itself may carry."""
-    url = _notification_url(conf)
+    return _settings_of(conf, _notification_url(conf))
+
+
+def rpc_amqp_settings(conf: cfg.ConfigOpts) -> AmqpSettings:
+    """Return how RPC reaches RabbitMQ, likewise."""
+    return _settings_of(conf, _rpc_url(conf))
+
+
+def _settings_of(conf: cfg.ConfigOpts, url: Any) -> AmqpSettings:
     options = driver_common.ConfigOptsProxy(conf, url, "oslo_messaging_rabbit").oslo_messaging_rabbit
     hosts = [
         AmqpHost(
@@ -315,6 +328,11 @@ def guest_url(conf: cfg.ConfigOpts, account: str, passwords: Sequence[str]) -> s
         name: value for name, value in url.query.items() if name not in {"ssl_key_file", "ssl_cert_file"}
     }
     return str(oslo_messaging.TransportURL(conf, url.transport, url.virtual_host, hosts, query))
+
+
+def _rpc_url(conf: cfg.ConfigOpts) -> Any:
+    with _url_errors():
+        return oslo_messaging.TransportURL.parse(conf)
 
 
 def _notification_url(conf: cfg.ConfigOpts) -> Any:

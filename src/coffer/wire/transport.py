@@ -13,6 +13,7 @@ from coffer.wire.publisher import Publisher
 from coffer.wire.rpc import RpcTransport
 
 if TYPE_CHECKING:
+    from coffer.wire.broker_watch import BrokerWatch
     from coffer.wire.consumer import Consumer, Handler
 
 _IMPORTING = threading.Lock()
@@ -89,3 +90,23 @@ def consumer(conf: cfg.ConfigOpts, handler: "Handler") -> "Consumer":
         prefetch=conf.collector_prefetch,
         handler=handler,
     )
+
+
+def broker_watch(
+    conf: cfg.ConfigOpts, *, name: str, topic: str | None = None, server: str | None = None
+) -> "BrokerWatch | None":
+    """Return the watch over the broker of RPC for the service `name`, not started; None if that is no broker.
+
+    A service that listens names its `topic` and itself, `server`.
+
+    Raises:
+        ValueError: if `transport_url` is no URL of a transport; it is not quoted.
+    """
+    from coffer.wire.broker_watch import BrokerWatch
+
+    adapter = oslo()
+    if not adapter.is_rpc_on_rabbitmq(conf):
+        return None
+    own = () if topic is None else (topic, f"{topic}.{server}")
+    queues = tuple(f"{conf.rpc_topic_prefix or ''}{queue}" for queue in own)
+    return BrokerWatch(adapter.rpc_amqp_settings(conf), name=name, queues=queues)

@@ -1,17 +1,17 @@
-"""The collector on SQLite and on PostgreSQL."""
+"""The collector on SQLite, on PostgreSQL and on MariaDB."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.databases import empty_database_url, postgresql_server
+from tests.support.databases import empty_database_url, mariadb_server, postgresql_server
 from tests.support.messages import ARRIVAL
 
 from coffer.collector import migrate
 from coffer.collector.collector import Collector
 from coffer.collector.database import Database
 
-__all__ = ["empty_database_url", "postgresql_server"]
+__all__ = ["empty_database_url", "mariadb_server", "postgresql_server"]
 
 
 @pytest.fixture

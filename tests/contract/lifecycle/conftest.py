@@ -6,6 +6,9 @@ from tests.support.audits import Ledger
 from tests.support.databases import (
     database,
     database_url,
+    mariadb_server,
+    mariadb_template,
+    mariadb_url,
     postgresql_server,
     postgresql_template,
     postgresql_url,
@@ -18,6 +21,9 @@ from coffer.store.database import Database
 __all__ = [
     "database",
     "database_url",
+    "mariadb_server",
+    "mariadb_template",
+    "mariadb_url",
     "postgresql_server",
     "postgresql_template",
     "postgresql_url",

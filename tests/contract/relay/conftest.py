@@ -7,6 +7,9 @@ import pytest
 from tests.support.databases import (
     database,
     database_url,
+    mariadb_server,
+    mariadb_template,
+    mariadb_url,
     postgresql_server,
     postgresql_template,
     postgresql_url,
@@ -23,6 +26,9 @@ from coffer.store.outbox import OutboxRow, Pending
 __all__ = [
     "database",
     "database_url",
+    "mariadb_server",
+    "mariadb_template",
+    "mariadb_url",
     "postgresql_server",
     "postgresql_template",
     "postgresql_url",

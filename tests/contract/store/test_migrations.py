@@ -14,7 +14,7 @@ from coffer.store.database import Database
 from coffer.store.errors import SchemaUnknownError
 from coffer.store.tables import METADATA
 
-HEADS = ("announcing_0001", "control_0002")
+HEADS = ("announcing_0001", "control_0004")
 UPGRADE = "import sys; from coffer.store import migrate; migrate.upgrade(sys.stdin.readline().strip())"
 
 
@@ -27,7 +27,13 @@ def executed(url: str, statement: str) -> None:
 
 def test_migrations_and_metadata_agree(database: Database) -> None:
     with database.writing() as tx:
-        options = {"compare_type": True, "compare_server_default": True}
+        # MariaDB has no partial index, so this one is of other columns there (test_mariadb.py).
+        options = {
+            "compare_type": True,
+            "compare_server_default": True,
+            "include_name": lambda name, *_: name != "ix_runs_open" or database.dialect != "mysql",
+            "include_object": lambda _, name, *__: name != "ix_runs_open" or database.dialect != "mysql",
+        }
         assert compare_metadata(MigrationContext.configure(tx, opts=options), METADATA) == []
 
 
@@ -63,7 +69,7 @@ def test_processes_that_upgrade_at_once_do_not_disturb_each_other(empty_database
 
 
 def test_a_database_of_a_newer_coffer_is_left_alone(database_url: str) -> None:
-    newer = "UPDATE alembic_version SET version_num = 'control_9999' WHERE version_num = 'control_0002'"
+    newer = "UPDATE alembic_version SET version_num = 'control_9999' WHERE version_num = 'control_0004'"
     executed(database_url, newer)
     with pytest.raises(SchemaUnknownError, match="control_9999"):
         migrate.upgrade(database_url)

@@ -251,6 +251,8 @@ def test_who_has_no_role_cannot_even_look(sqlite_url: str) -> None:
 class ActsForOne:
     """An authenticator whose callers act for one project, whatever the URL says."""
 
+    challenge = None
+
     def identify(self, environ: object, project_id: str) -> Identity:
         return Identity(user_id="ann", project_id="project-2", roles=("admin",))
 

@@ -27,6 +27,8 @@ OPERATOR = "operator"
 class RolesByHeader:
     """Everybody acts for the project of his URL, with the roles of a header."""
 
+    challenge = None
+
     def identify(self, environ: Any, project_id: str) -> Identity:
         roles = tuple(str(environ.get("HTTP_X_ROLES", "member,reader")).split(","))
         return Identity(user_id="somebody", project_id=project_id, roles=roles)

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from coffer.store.types import UtcDateTime
+from coffer.store.types import LongText, UtcDateTime
 
 revision = "control_0001"
 down_revision = None
@@ -30,7 +30,7 @@ def upgrade() -> None:
         sa.Column("service_status", sa.String(32), nullable=False),
         sa.Column("service_seen_at", UtcDateTime),
         sa.Column("fault_code", sa.String(64)),
-        sa.Column("fault_message", sa.Text),
+        sa.Column("fault_message", LongText),
         sa.Column("fault_at", UtcDateTime),
         sa.Column("host", sa.String(255)),
         sa.Column("port", sa.Integer),

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from coffer.store.types import RowNumber, UtcDateTime
+from coffer.store.types import LongText, RowNumber, UtcDateTime
 
 revision = "control_0002"
 down_revision = "control_0001"
@@ -34,10 +34,10 @@ def _configurations() -> None:
         sa.Column("id", sa.String(36), nullable=False),
         sa.Column("project_id", sa.String(255), nullable=False),
         sa.Column("name", sa.String(255), nullable=False),
-        sa.Column("description", sa.Text),
+        sa.Column("description", LongText),
         sa.Column("datastore", sa.String(64), nullable=False),
         sa.Column("datastore_version", sa.String(64), nullable=False),
-        sa.Column("parameters", sa.Text, nullable=False),
+        sa.Column("parameters", LongText, nullable=False),
         sa.Column("created_at", UtcDateTime, nullable=False),
         sa.Column("updated_at", UtcDateTime, nullable=False),
         sa.Column("deleted_at", UtcDateTime),
@@ -54,16 +54,16 @@ def _backups() -> None:
         sa.Column("project_id", sa.String(255), nullable=False),
         sa.Column("instance_id", sa.String(36), nullable=False),
         sa.Column("name", sa.String(255), nullable=False),
-        sa.Column("description", sa.Text),
+        sa.Column("description", LongText),
         sa.Column("parent_id", sa.String(36)),
         sa.Column("datastore", sa.String(64), nullable=False),
         sa.Column("datastore_version", sa.String(64), nullable=False),
         sa.Column("volume_gib", sa.Integer),
         sa.Column("state", sa.String(32), nullable=False),
-        sa.Column("location", sa.Text),
+        sa.Column("location", LongText),
         sa.Column("size_bytes", RowNumber),
         sa.Column("checksum", sa.String(128)),
-        sa.Column("fault_message", sa.Text),
+        sa.Column("fault_message", LongText),
         sa.Column("created_at", UtcDateTime, nullable=False),
         sa.Column("updated_at", UtcDateTime, nullable=False),
         sa.Column("deleted_at", UtcDateTime),
