@@ -23,6 +23,8 @@ from tests.support.scratch import scratch
 from tests.support.trove import Tenant
 from tests.support.waiting import wait_for
 
+from coffer.lifecycle.guest_channels import new_secret
+
 COFFER = str(Path(sys.executable).with_name("coffer"))
 KINDS = ("conductor", "taskmanager", "api", "relay", "collector")
 START_S = 60.0
@@ -87,6 +89,7 @@ class Deployment:
     first_port: int = 21000
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
+    guest_secret: str = field(default_factory=new_secret, repr=False)
     port: int = field(default_factory=free_port)
     services: list[Service] = field(default_factory=list)
 
@@ -112,6 +115,7 @@ class Deployment:
             },
             "database": {"connection": self.database_url},
             "collector": {"connection": self.collector_url},
+            "guests": {"secrets": self.guest_secret},
             "api": {"bind_port": self.port},
             "local_cloud": {
                 "root": self.root / "cloud",

@@ -8,10 +8,10 @@ import inspect
 import logging
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 from coffer.conductor.reports import Order, Reports, Taken
-from coffer.wire.amqp_link import AmqpLink
 from coffer.wire.amqp_settings import AmqpSettings
 from coffer.wire.contracts import CONDUCTOR
 from coffer.wire.delivery import NotDeliveredError
@@ -19,7 +19,7 @@ from coffer.wire.dispatcher import Dispatcher
 from coffer.wire.guest_access import GuestAccess
 from coffer.wire.sealed import frames
 from coffer.wire.sealed.book import BookUnavailableError, ChannelBook
-from coffer.wire.sealed.control import ANSWERS, SealedTransport
+from coffer.wire.sealed.control import ANSWERS, SealedTransport, declare_conductor
 from coffer.wire.sealed.frames import Answer, Direction, FrameRefusedError, Refusal, Request
 from coffer.wire.sealed.inbox import Inbox, TryLaterError
 from coffer.wire.sealed.reader import Opened, Reader, Refusals
@@ -43,8 +43,6 @@ class Door:
         reports: Reports,
     ) -> None:
         """Read the conductor's queue; answer, and pass answers on, through `guests`."""
-        self._settings = settings
-        self._access = access
         self._guests = guests
         self.refusals = Refusals("conductor")
         self._reader = Reader(book, Direction.CONTROL, limit_bytes=frames.ANSWER_LIMIT_BYTES)
@@ -59,7 +57,7 @@ class Door:
         self._inbox = Inbox(
             settings,
             name="coffer-conductor",
-            opened=self._open_queue,
+            opened=partial(declare_conductor, access=access),
             handler=self._take,
             threads=_THREADS,
         )
@@ -71,13 +69,6 @@ class Door:
     def stop(self, timeout_s: float = 10.0) -> bool:
         """Let nobody in any more; False if what is being handled goes on after `timeout_s`."""
         return self._inbox.stop(timeout_s)
-
-    def _open_queue(self, link: AmqpLink) -> str:
-        queue = self._access.conductor_queue
-        link.declare_exchange(self._access.exchange)
-        link.declare_queue(queue, (), durable=self._settings.durable, auto_delete=False)
-        link.bind_queue(queue, self._access.exchange, queue)
-        return queue
 
     def _take(self, body: bytes) -> None:
         try:

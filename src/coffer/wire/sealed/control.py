@@ -145,6 +145,7 @@ class SealedTransport:
 
         def declare(link: AmqpLink) -> None:
             link.declare_exchange()
+            declare_conductor(link, self._access)
             link.declare_queue(queue, (queue,), durable=durable, auto_delete=False)
 
         self._post.manage(declare, timeout_s=timeout_s)
@@ -194,3 +195,12 @@ class SealedTransport:
             self._refusals.note(Refusal.UNEXPECTED, opened.instance_id)
         elif is_settled is None:
             LOG.info("answer comes too late instance_id=%s", opened.instance_id)
+
+
+def declare_conductor(link: AmqpLink, access: GuestAccess) -> str:
+    """Make the way from the guests to the conductor, so that what they say waits for one; return its queue."""
+    queue = access.conductor_queue
+    link.declare_exchange(access.exchange)
+    link.declare_queue(queue, (), durable=link.settings.durable, auto_delete=False)
+    link.bind_queue(queue, access.exchange, queue)
+    return queue
