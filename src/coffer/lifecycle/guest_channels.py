@@ -159,6 +159,16 @@ class GuestChannels:
         with _available():
             self._write(lambda tx: guest_channels.remove(tx, instance_id, before_key_id=key_id))
 
+    def keys(self, instance_id: str) -> dict[int, bytes]:
+        """Return the keys of an instance by their ids; two while a rotation is under way.
+
+        Raises:
+            BookUnavailableError: one was wrapped under a secret that is not among ours.
+        """
+        with self._database.reading() as tx:
+            found = guest_channels.of_instance(tx, instance_id)
+        return {channel.key_id: self._unwrap(channel) for channel in found}
+
     def remove(self, instance_id: str) -> bool:
         """Forget an instance: nothing of it is believed any more. False if it was not enrolled."""
         return self._write(lambda tx: guest_channels.remove(tx, instance_id))

@@ -11,6 +11,7 @@ from coffer.clouds.object_store import ObjectStore
 from coffer.datastores.driver import EngineSettings
 from coffer.datastores.registry import Registry
 from coffer.guestagent.agent import GuestAgent, load_driver
+from coffer.guestagent.trust import Renew
 from coffer.wire.channel import ServedChannel
 from coffer.wire.conductor_client import ConductorClient
 
@@ -25,6 +26,7 @@ def agent(
     engines: EngineSettings,
     report_interval_s: float,
     objects: ObjectStore,
+    renew: Renew | None = None,
 ) -> GuestAgent:
     """Return the agent of the instance that lives in `guest_dir`, not started.
 
@@ -41,6 +43,7 @@ def agent(
         transport=rpc,
         report_interval_s=report_interval_s,
         objects=objects,
+        renew=renew,
     )
 
 

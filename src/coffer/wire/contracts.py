@@ -108,6 +108,7 @@ def guest_contract(instance_id: str) -> Contract:
                 "promote",
                 "detach",
                 "replication",
+                "take_credentials",
                 "restart",
                 "stop",
                 "status",

@@ -50,6 +50,7 @@ class GuestLink:
         self._instance_id = instance_id
         self._send_timeout_s = send_timeout_s
         self._post = Post(settings, name=f"guest-{instance_id}", parallel=4)
+        self._inboxes: list[Inbox] = []
         self._pending = Pending()
         self._refusals = Refusals("guest")
         self._reader = Reader(book, Direction.GUEST, instance_id=instance_id, limit_bytes=frames.LIMIT_BYTES)
@@ -82,15 +83,22 @@ class GuestLink:
     def listener(self, topic: str, server: str, handler: Handler) -> "GuestListener":
         """See `ServedChannel`. Answers to what the guest asks come this way, too."""
         del topic, server
-        return GuestListener(
-            Inbox(
-                self._settings,
-                name=f"guest-{self._instance_id}",
-                opened=self._open_queue,
-                handler=partial(self._take, handler),
-                threads=_THREADS,
-            )
+        inbox = Inbox(
+            self._settings,
+            name=f"guest-{self._instance_id}",
+            opened=self._open_queue,
+            handler=partial(self._take, handler),
+            threads=_THREADS,
         )
+        self._inboxes.append(inbox)
+        return GuestListener(inbox)
+
+    def renew(self, settings: AmqpSettings) -> None:
+        """Log in with other settings from the next connection on."""
+        self._settings = settings
+        self._post.renew(settings)
+        for inbox in self._inboxes:
+            inbox.renew(settings)
 
     def close(self) -> None:
         """Close every connection."""

@@ -66,6 +66,10 @@ class Inbox:
         self._told = ""
         self.is_connected = threading.Event()
 
+    def renew(self, settings: AmqpSettings) -> None:
+        """Connect with other settings from the next connection on."""
+        self._settings = settings
+
     def start(self) -> None:
         """Begin to receive, if that was not done; returns at once."""
         if self._thread is None:

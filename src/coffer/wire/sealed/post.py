@@ -106,6 +106,10 @@ class Post:
         """
         return self._persist(lambda line: work(line.link), time.monotonic() + timeout_s)
 
+    def renew(self, settings: AmqpSettings) -> None:
+        """Connect with other settings from the next connection on."""
+        self._settings = settings
+
     def close(self) -> None:
         """Close the connections that are not in use."""
         self._closed.set()
