@@ -89,6 +89,7 @@ class Deployment:
     first_port: int = 21000
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
+    management_url: str | None = field(default=None, repr=False)
     guest_secret: str = field(default_factory=new_secret, repr=False)
     port: int = field(default_factory=free_port)
     services: list[Service] = field(default_factory=list)
@@ -125,6 +126,8 @@ class Deployment:
                 "guest_check_interval": 0.5,
             },
         }
+        if self.management_url is not None:
+            groups["guests"]["broker_management_url"] = self.management_url
         for group, options in self.options.items():
             groups.setdefault(group, {}).update(options)
         lines = [
@@ -250,13 +253,15 @@ def deployment(
     *,
     counts: Mapping[str, int] | None = None,
     server: PostgresqlServer | None = None,
+    has_management: bool = False,
 ) -> Iterator[tuple[Deployment, RabbitNode]]:
     """Install coffer on a RabbitMQ node and a PostgreSQL server of its own; nothing of it stays behind.
 
-    Where there is a `server` already, coffer gets its databases there.
+    Where there is a `server` already, coffer gets its databases there. With `has_management` each guest gets an
+    account of its own at the broker.
     """
     given = running_server() if server is None else nullcontext(server)
-    with started_node() as node, given as databases, scratch() as root:
+    with started_node(has_management=has_management) as node, given as databases, scratch() as root:
         made = Deployment(
             root,
             node.url,
@@ -264,6 +269,7 @@ def deployment(
             databases.url(databases.create_database()),
             options=options or {},
             counts=counts or {},
+            management_url=node.management_url if has_management else None,
         )
         made.configure()
         made.run("db", "upgrade")

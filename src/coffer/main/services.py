@@ -171,9 +171,11 @@ def _collector(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequence[
 
 
 def _guestagent(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, guest_dir: Path) -> None:
+    link, renew = link_of(conf, guest_dir, cleanup)
     agent = guests.agent(
         guest_dir,
-        rpc=link_of(conf, guest_dir, cleanup),
+        rpc=link,
+        renew=renew,
         registry=discover(),
         # The instance lies in ROOT/instances/ID, the engines in ROOT/engines.
         engines=Site.engines_of(conf, guest_dir.resolve().parent.parent),
