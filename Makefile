@@ -7,7 +7,7 @@ PORT ?= 8779
 T ?= tests
 WORKERS ?= 2
 
-.PHONY: help setup setup-demo demo serve check lint unit test docs bench clean
+.PHONY: help setup setup-demo demo serve check lint unit test soak docs bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -32,6 +32,7 @@ lint: setup ## Style, types, the direction of imports, spelling, stale documents
 	$(BIN)/codespell
 	$(BIN)/python -m coffer.derive.check
 	$(BIN)/python -m coffer.main.settings_document --check
+	$(BIN)/python -m coffer.main.policy_document --check
 
 unit: setup
 	$(BIN)/pytest -q tests/unit tests/architecture
@@ -39,16 +40,26 @@ unit: setup
 check: lint unit ## The fast proof, under a minute: lint, types, unit and architecture tests
 
 test: check ## Everything (T=path narrows it, WORKERS= run side by side)
-	$(BIN)/pytest -q $(T) --ignore=tests/unit --ignore=tests/architecture -m "not alone" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
-	$(BIN)/pytest -q $(T) --ignore=tests/unit --ignore=tests/architecture -m alone || test $$? -eq 5  # 5: no such tests
+	$(BIN)/pytest -q $(T) --ignore=tests/unit --ignore=tests/architecture -m "not alone and not soak" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -q $(T) --ignore=tests/unit --ignore=tests/architecture -m "alone and not soak" || test $$? -eq 5  # 5: no such tests
+
+soak: setup ## What takes long: every fault of the laboratory, with docs/faults.md (FAULT="relay killed" makes one)
+	@scripts/setup.sh soak
+ifdef FAULT
+	$(BIN)/python -m tests.acceptance.laboratory "$(FAULT)"
+else
+	$(BIN)/pytest -q -m soak || test $$? -eq 5  # 5: no such tests
+	$(BIN)/python -m tests.acceptance.laboratory --write
+endif
 
 docs: setup ## Write the derived documents anew
 	$(BIN)/python -m coffer.derive.check --write
 	$(BIN)/python -m coffer.main.settings_document --write
+	$(BIN)/python -m coffer.main.policy_document --write
 
 bench: setup ## Measure, as ratios against a peer in the same run
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.exists
 
 clean: ## Remove what setup and the tests made
-	rm -rf .venv .venv-ceilometer .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-ceilometer .venv-keystone .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the virtual environment and, for the tests, installs the servers they need.
-# usage: scripts/setup.sh demo|test        (demo: what runs coffer; test: what proves it)
+# usage: scripts/setup.sh demo|test|soak   (demo: what runs coffer; test: what proves it; soak: what else that takes long needs)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 purpose=${1:-test}
@@ -50,6 +50,10 @@ test)
     install_into .venv-ceilometer constraints-ceilometer.txt 'ceilometer>=27,<28'
     install_into .venv-keystone constraints-keystone.txt 'keystone>=30,<31' waitress
     [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || apt_install rabbitmq-server
+    ;;
+soak) # besides what the tests need: a wall clock that can be set, and networks that can be cut
+    compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || apt_install libfaketime
+    command -v ip >/dev/null || apt_install iproute2
     ;;
 *) stop "unknown purpose $purpose" ;;
 esac

@@ -7,7 +7,7 @@ import pytest
 
 from coffer.cli.commands import coffer
 from coffer.derive import check
-from coffer.main import settings_document
+from coffer.main import policy_document, settings_document
 from coffer.main.settings import GROUPS
 from coffer.wire import options as messaging
 
@@ -30,7 +30,9 @@ COMMANDS = {
     "collector",
     "db",
     "catalogue",
+    "ceilometer",
     "events",
+    "policy",
     "usage",
     "failures",
     "status",
@@ -56,6 +58,10 @@ def test_an_option_with_a_password_is_marked() -> None:
 
 def test_the_document_of_the_options_is_fresh() -> None:
     assert settings_document.main(["--check", str(ROOT)]) == 0
+
+
+def test_the_document_of_the_rules_is_fresh() -> None:
+    assert policy_document.main(["--check", str(ROOT)]) == 0
 
 
 def test_a_stale_document_of_the_options_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

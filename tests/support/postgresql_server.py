@@ -10,9 +10,10 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from types import MappingProxyType
 
 import psycopg
 from psycopg import sql
@@ -36,8 +37,11 @@ _SETTINGS = {
 class PostgresqlServer:
     """A running server; `url` names a database on it, `admin` is an autocommit connection for the test itself."""
 
-    def __init__(self, folder: Path, bin_dir: Path, identity: dict[str, int]) -> None:
+    def __init__(
+        self, folder: Path, bin_dir: Path, identity: dict[str, int], settings: Mapping[str, str]
+    ) -> None:
         self._folder = folder
+        self._settings = {**_SETTINGS, **settings}
         self._bin_dir = bin_dir
         self._identity = identity
         self._process: subprocess.Popen[bytes] | None = None
@@ -79,7 +83,7 @@ class PostgresqlServer:
             RuntimeError: if it does not; with what it wrote.
         """
         self.port = self.port or _free_port()
-        settings = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
+        settings = [f"-c{name}={value}" for name, value in self._settings.items()]
         with (self._folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
                 [str(self._bin_dir / "postgres"), "-D", str(self.data), f"-cport={self.port}", *settings],
@@ -152,10 +156,15 @@ class PostgresqlServer:
 
 
 @contextmanager
-def running_server(place: Path | None = None) -> Iterator[PostgresqlServer]:
-    """Run a server of its own until the block ends, in a new directory or in `place`; nothing else stays behind."""
+def running_server(
+    place: Path | None = None, *, settings: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[PostgresqlServer]:
+    """Run a server of its own until the block ends, in a new directory or in `place`; nothing else stays behind.
+
+    `settings` go before those of a test.
+    """
     with scratch() if place is None else nullcontext(place) as folder:
-        server = PostgresqlServer(folder, _reachable(_bin_dir(), folder), _identity())
+        server = PostgresqlServer(folder, _reachable(_bin_dir(), folder), _identity(), settings)
         server.initialise()
         try:
             server.start()

@@ -23,8 +23,9 @@ WIDE = 160
 def catalogue(format_: str) -> None:
     """Show every event that coffer can announce, with its severity and its facts.
 
-    ceilometer and meters are definition files for Ceilometer, gnocchi resource types for Gnocchi; jsonschema
-    and asyncapi describe the messages to programs, markdown to people.
+    ceilometer and meters are definition files for Ceilometer, gnocchi resource types for Gnocchi, cloudkitty
+    metrics for CloudKitty, aodh examples of alarms; jsonschema and asyncapi describe the messages to programs,
+    markdown to people.
 
     Exit code: 0.
     """

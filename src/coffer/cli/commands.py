@@ -20,6 +20,8 @@ COMMANDS = {
     "guests": Entry("coffer.cli.guests:guests", "Look after the keys and accounts of guest agents."),
     "status": Entry("coffer.cli.status:status", "Show whether the control plane is well."),
     "catalogue": Entry("coffer.cli.catalogue:catalogue", "Show every event that coffer can announce."),
+    "ceilometer": Entry("coffer.cli.ceilometer:ceilometer", "Look after what Ceilometer understands."),
+    "policy": Entry("coffer.cli.policy:policy", "Look after who may do what."),
     "events": Entry("coffer.cli.events:events", "Show what was announced."),
     "usage": Entry("coffer.cli.later:usage", "Bill tenants from the events (not available in this version)."),
     "failures": Entry("coffer.cli.later:failures", "Count failed runs (not available in this version)."),

@@ -3,7 +3,18 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from coffer.derive import asyncapi, ceilometer, gnocchi, json_, jsonschema, markdown, meters, table
+from coffer.derive import (
+    aodh,
+    asyncapi,
+    ceilometer,
+    cloudkitty,
+    gnocchi,
+    json_,
+    jsonschema,
+    markdown,
+    meters,
+    table,
+)
 
 FORMATS: Mapping[str, Callable[[], str]] = MappingProxyType(
     {
@@ -12,6 +23,8 @@ FORMATS: Mapping[str, Callable[[], str]] = MappingProxyType(
         "ceilometer": ceilometer.text,
         "meters": meters.text,
         "gnocchi": gnocchi.text,
+        "cloudkitty": cloudkitty.text,
+        "aodh": aodh.text,
         "jsonschema": jsonschema.text,
         "asyncapi": asyncapi.text,
         "markdown": markdown.text,

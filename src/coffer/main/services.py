@@ -205,19 +205,8 @@ def _api(conf: cfg.ConfigOpts, config_files: Sequence[Path]) -> None:
         port=conf.api.bind_port,
         workers=conf.api.workers,
         stop_s=conf.graceful_shutdown_timeout,
-        reload=functools.partial(_reread, conf, tuple(config_files)),
+        reload=functools.partial(reload, conf),
     )
-
-
-def _reread(conf: cfg.ConfigOpts, config_files: Sequence[Path]) -> bool:
-    """Read the configuration again; False if new workers could not live with it."""
-    try:
-        load(config_files)
-    except SettingsError as error:
-        LOG.error("configuration not read again, the former stays reason=%s", error)  # noqa: TRY400
-        return False
-    reload(conf)
-    return True
 
 
 def _application(config_files: Sequence[Path]) -> Threaded:

@@ -4,9 +4,12 @@ import logging
 import queue
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 
 from oslo_config import cfg
+
+from coffer.main.settings import SettingsError, load
 
 LOG = logging.getLogger(__name__)
 
@@ -30,14 +33,17 @@ class Signals:
         LOG.info("signal received signal=%s", signal.Signals(number).name)
 
 
-def reload(conf: cfg.ConfigOpts) -> None:
+def reload(conf: cfg.ConfigOpts) -> bool:
     """Read the configuration files again; of the options that may change while a process runs, take the new values.
 
-    Those are oslo.log's `debug` and `log_config_append`. Files that cannot be read change nothing.
+    Those are oslo.log's `debug` and `log_config_append`. Files with which no service could start change nothing;
+    then the answer is False.
     """
     try:
+        load([Path(each) for each in conf.config_file])
         conf.mutate_config_files()
-    except (cfg.Error, ValueError, OSError) as error:
+    except (SettingsError, cfg.Error, ValueError, OSError) as error:
         LOG.error("configuration not read again, the former stays reason=%s", error)  # noqa: TRY400
-    else:
-        LOG.info("configuration read again")
+        return False
+    LOG.info("configuration read again")
+    return True

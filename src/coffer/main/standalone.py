@@ -96,7 +96,10 @@ def _serve(directory: Path, conf: cfg.ConfigOpts, listener: socket.socket) -> No
         state_dir.publish_endpoint(directory, url)
         print(f"coffer listens on {url}, its state is in {directory}", flush=True)  # noqa: T201 - the one line a person waits for
         http.serve(
-            application, listener, threads=conf.api.threads, reload=functools.partial(signals.reload, conf)
+            application,
+            listener,
+            threads=conf.api.threads,
+            reload=functools.partial(signals.reload, conf),
         )
         LOG.info("stopping")
 

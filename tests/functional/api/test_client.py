@@ -25,19 +25,23 @@ def served(app: Any) -> Iterator[str]:
     """Serve `app` on a free port of the loopback."""
     sockets: dict[int, Any] = {}
     server = create_server(app, host="127.0.0.1", port=0, threads=2, map=sockets)
+    ending = threading.Event()
 
-    def end() -> None:
-        server.task_dispatcher.shutdown()
-        wasyncore.close_all(sockets)
+    def serve() -> None:
+        while not ending.is_set():
+            wasyncore.loop(timeout=0.05, count=1, map=sockets)
 
-    thread = threading.Thread(target=server.run)
+    thread = threading.Thread(target=serve)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.effective_port}"
     finally:
-        server.trigger.pull_trigger(end)  # done by the loop, which then has nothing left to wait for
+        # Closed when nobody is in the loop any more: its files' numbers may be somebody else's a moment later.
+        ending.set()
         thread.join(10)
         assert not thread.is_alive()
+        server.task_dispatcher.shutdown()
+        wasyncore.close_all(sockets)
 
 
 @pytest.fixture

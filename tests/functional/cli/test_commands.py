@@ -33,7 +33,7 @@ def test_the_catalogue_starts_without_the_heavy_libraries() -> None:
 def test_every_format_of_the_catalogue_prints(command: Command, format_: str) -> None:
     result = command("catalogue", "--format", format_)
     assert result.exit_code == 0
-    assert "trove.instance.exists" in result.stdout or format_ == "gnocchi"
+    assert "trove.instance.exists" in result.stdout or format_ == "aodh"
     assert result.stdout.endswith("\n")
 
 

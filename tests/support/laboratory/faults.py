@@ -9,8 +9,7 @@ from functools import partial
 from tests.support.laboratory.cable import Impossible, cable
 from tests.support.laboratory.clocks import WrongClock
 from tests.support.laboratory.experiment import Fault
-from tests.support.laboratory.site import Laboratory, children, family, signal_all
-from tests.support.listener import KEYS
+from tests.support.laboratory.site import QUEUES, Laboratory, children, family, signal_all
 from tests.support.queues import channel
 from tests.support.waiting import wait_for
 
@@ -127,7 +126,7 @@ def _queues_deleted(place: Laboratory) -> Iterator[None]:
     collectors = place.coffer.of("collector")
     for service in collectors:
         service.terminate()
-    for queue in ("witness", "coffer-collector", *KEYS):
+    for queue in QUEUES:
         wait_for(partial(_is_deleted, place, queue), TAKEN_OVER_S, f"the end of queue {queue}")
     try:
         yield

@@ -6,7 +6,7 @@ It is set up once; each experiment finds it whole and at rest.
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,6 +29,8 @@ from tests.support.waiting import wait_for
 
 COUNTS = {"api": 1, "taskmanager": 2, "conductor": 2, "relay": 2, "collector": 1}
 PROJECTS = ("acme", "umbrella")
+QUEUES = ("witness", "coffer-collector", *KEYS)
+"""Every queue to which notifications go."""
 DISK = "size=400m,mode=755"
 SETTLE_S = 200.0
 """Past the two minutes after which a run that was lost underway counts as failed."""
@@ -204,14 +206,15 @@ class Laboratory:
 
         with suppress(AssertionError):  # the verdict says what is missing
             wait_for(is_heard, HEARD_S, "the witnesses", poll_s=0.5)
-        heard: dict[str, Sequence[Arrival]] = {"witness": self.heard(), "field": self._field.copy()}
-        if is_one:
-            heard = {"both": [*self.heard(), *self._field]}
+        heard = {queue: [each for each in self._field if each.key == queue] for queue in QUEUES}
+        heard["heard"] = self.heard()
+        witnesses = {"witness": ["heard"], "field": KEYS} if not is_one else {"all": [*heard]}
         return Evidence(
             runs=runs,
             facts=facts,
             heard=heard,
-            collected={each.message_id for each in heard["both"]} if is_one else self._collected(),
+            witnesses=witnesses,
+            collected=self._collected() | (_ids(heard) if is_one else set()),
             calls=calls,
             known=self.known,
             skew_s=skew_s,
@@ -221,6 +224,10 @@ class Laboratory:
         with psycopg.connect(self.coffer.collector_url) as connection:
             rows = connection.execute("select message_id from events").fetchall()
         return {message_id for (message_id,) in rows} - self.known
+
+
+def _ids(heard: Mapping[str, Sequence[Arrival]]) -> set[str]:
+    return {each.message_id for arrivals in heard.values() for each in arrivals}
 
 
 def children(pid: int) -> list[int]:

@@ -36,7 +36,9 @@ class Evidence:
     facts: Counter[Fact]
     """Those that the tables call for."""
     heard: Mapping[str, Sequence[Arrival]]
-    """By witness: what came to it, repetitions included, in order."""
+    """By queue: what came through it, repetitions included, in order."""
+    witnesses: Mapping[str, Collection[str]]
+    """By witness: the queues that together should have everything."""
     collected: Collection[str]
     """The `message_id`s that coffer's own collector has stored."""
     calls: Sequence[Call]
@@ -78,13 +80,14 @@ def judge(evidence: Evidence) -> Verdict:
     flaws: dict[str, list[str]] = defaultdict(list)
     events: dict[str, Arrival] = {}
     repeated = 0
-    for witness, arrivals in evidence.heard.items():
+    for queue, arrivals in evidence.heard.items():
+        flaws["order"] += [f"{queue}: {run_id}" for run_id in _overtaken(first_arrivals(arrivals))]
+        repeated += len(arrivals) - len(first_arrivals(arrivals))
+    for witness, queues in evidence.witnesses.items():
+        arrivals = [each for queue in queues for each in evidence.heard.get(queue, ())]
         firsts = [each for each in first_arrivals(arrivals) if each.message_id not in evidence.known]
         events.update({each.message_id: each for each in firsts})
-        repeated += len(arrivals) - len(firsts)
-        heard = Counter(_of(each) for each in firsts)
-        _compare(f"{witness}: ", _expected(evidence), heard, flaws)
-        flaws["order"] += [f"{witness}: {text}" for text in _overtaken(firsts)]
+        _compare(f"{witness}: ", _expected(evidence), Counter(map(_of, firsts)), flaws)
     missing = events.keys() - set(evidence.collected)
     flaws["lost"] += [f"collector: {events[each].event_type} {each}" for each in sorted(missing)]
     flaws["lost"] += _unannounced(evidence)

@@ -10,7 +10,7 @@ import yaml
 from coffer.catalogue.events import EVENTS
 from coffer.catalogue.facts import FACTS
 from coffer.catalogue.operations import OPERATIONS
-from coffer.derive import table
+from coffer.derive import aodh, table
 from coffer.derive.formats import FORMATS
 
 every_format = pytest.mark.parametrize("name", FORMATS)
@@ -23,6 +23,8 @@ def test_the_formats_are_the_public_ones() -> None:
         "ceilometer",
         "meters",
         "gnocchi",
+        "cloudkitty",
+        "aodh",
         "jsonschema",
         "asyncapi",
         "markdown",
@@ -38,7 +40,7 @@ def test_a_format_says_the_same_twice_and_ends_its_last_line(name: str) -> None:
     assert not said.endswith("\n\n")
 
 
-@pytest.mark.parametrize("name", sorted(set(FORMATS) - {"meters", "gnocchi"}))
+@pytest.mark.parametrize("name", sorted(set(FORMATS) - {"meters", "gnocchi", "cloudkitty", "aodh"}))
 def test_a_format_of_all_events_names_every_event(name: str) -> None:
     said = FORMATS[name]()
 
@@ -104,3 +106,22 @@ def test_every_reference_leads_somewhere(name: str) -> None:
     assert len(found) >= len(EVENTS)
     for reference in found:
         assert resolved(document, reference)
+
+
+def test_what_is_rated_is_what_gnocchi_holds() -> None:
+    rated = yaml.safe_load(FORMATS["cloudkitty"]())["metrics"]
+    (instance, _) = yaml.safe_load(FORMATS["gnocchi"]())["resources"]
+
+    assert rated.keys() == instance["metrics"].keys()
+    for metric in rated.values():
+        assert metric["extra_args"]["resource_type"] == instance["resource_type"]
+        assert set(metric["metadata"]) <= instance["attributes"].keys()
+
+
+def test_an_alarm_asks_for_traits_that_are_there() -> None:
+    said = FORMATS["aodh"]()
+
+    assert "traits.in_use>=integer::9" in said
+    assert "traits.fault=string::system" in said
+    with pytest.raises(KeyError):
+        aodh.type_of("dbaas.*.end", "error_code")

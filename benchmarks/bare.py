@@ -1,48 +1,18 @@
-"""What coffer is compared with: oslo.messaging's Notifier, and py-amqp with nothing around it."""
+"""The limit of what a relay in Python could reach: py-amqp with a window of confirmations, and nothing around it."""
 
-import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import amqp
-from tests.support.messaging import messaging_conf
 from tests.support.rabbitmq import RabbitNode
-
-from coffer.wire import transport
 
 EXCHANGE = "trove"
 KEY = "notifications.info"
 WINDOW = 500
 
 
-class Notifier:
-    """oslo.messaging's Notifier on a durable queue; each notification waits for its own confirmation."""
-
-    def __init__(self, node: RabbitNode) -> None:
-        """Connect to the broker."""
-        transport.oslo()  # silences what it says at its first import
-        import oslo_messaging  # noqa: TID251 - the peer, not a part of coffer
-
-        conf = messaging_conf(node.url)
-        self._transport = oslo_messaging.get_notification_transport(conf)
-        self._notifier = oslo_messaging.Notifier(
-            self._transport, publisher_id="api.bench", driver="messagingv2", topics=["notifications"], retry=0
-        )
-
-    def info(self, body: bytes) -> None:
-        """Send the event of a sealed message again, in the peer's own envelope."""
-        message: dict[str, Any] = json.loads(json.loads(body)["oslo.message"])
-        context = {key[9:]: value for key, value in message.items() if key.startswith("_context_")}
-        self._notifier.info(context, message["event_type"], message["payload"])
-
-    def close(self) -> None:
-        """Disconnect."""
-        self._transport.cleanup()
-
-
 class Bare:
-    """py-amqp with a window of confirmations, and no database: the limit of what a Python relay could reach."""
+    """One connection, one channel, no database."""
 
     def __init__(self, node: RabbitNode) -> None:
         """Connect, and declare what coffer declares."""
@@ -87,15 +57,3 @@ class Bare:
 
     def _on_ack(self, delivery_tag: int, multiple: bool) -> None:
         self._acknowledged = delivery_tag if multiple else self._acknowledged + 1
-
-
-@contextmanager
-def peers(node: RabbitNode) -> Iterator[tuple[Notifier, Bare]]:
-    """Give both, connected."""
-    bare = Bare(node)
-    notifier = Notifier(node)
-    try:
-        yield notifier, bare
-    finally:
-        notifier.close()
-        bare.close()

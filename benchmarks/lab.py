@@ -1,0 +1,130 @@
+"""Everything that a measurement needs, started once: a private RabbitMQ, a private PostgreSQL, databases, the peer."""
+
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support.postgresql_server import PostgresqlServer, running_server
+from tests.support.rabbitmq import RabbitNode, started_node
+from tests.support.scratch import scratch
+
+from benchmarks.measuring import Sample
+from coffer.store import migrate
+from coffer.store.database import Database
+
+PEER = Path(__file__).parent.parent / ".venv-peer"
+_WORKER = Path(__file__).parent / "peer" / "worker.py"
+
+POSTGRESQL = {"fsync": "on", "shared_buffers": "256MB", "max_wal_size": "4GB"}
+"""As an operator has it: what is committed is on the disk."""
+
+
+class Peer:
+    """Upstream Trove in its own process and its own virtual environment, obeying orders."""
+
+    def __init__(self, config_file: Path) -> None:
+        """Start it, and wait until it is ready."""
+        self._process = subprocess.Popen(
+            [PEER / "bin/python", _WORKER, config_file],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=config_file.with_suffix(".log").open("ab"),
+            text=True,
+        )
+        self._answer()
+
+    def do(self, order: str, **arguments: object) -> dict[str, Any]:
+        """Have `order` done and return what it took."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"do": order, **arguments}) + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def sample(self, order: str, **arguments: object) -> Sample:
+        """Have `order` done and return what one event of it cost."""
+        done = self.do(order, **arguments)
+        return Sample(done["wall_s"] / done["count"] * 1e6, done["cpu_s"] / done["count"] * 1e6)
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.wait()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the peer ended with {self._process.wait()}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+@dataclass
+class Lab:
+    """What is running; `stack` closes what a bench starts for itself."""
+
+    stack: ExitStack
+    folder: Path
+    node: RabbitNode
+    server: PostgresqlServer
+
+    def database_url(self, kind: str) -> str:
+        """Return the URL of a new database with our schema."""
+        if kind == "SQLite":
+            number = len(list(self.folder.glob("*.db")))
+            url = f"sqlite:///{self.folder}/coffer{number}.db"
+        else:
+            url = self.server.url(self.server.create_database())
+        migrate.upgrade(url)
+        return url
+
+    def database(self, kind: str) -> Database:
+        """Return a new database with our schema."""
+        database = Database(self.database_url(kind))
+        self.stack.callback(database.close)
+        return database
+
+    def databases(self) -> dict[str, Database]:
+        """Return a new database of each kind."""
+        return {kind: self.database(kind) for kind in ("SQLite", "PostgreSQL")}
+
+    def peer_config(self, name: str, *, driver: str = "messagingv2", **options: object) -> Path:
+        """Write a configuration of Trove's; its notifications go to the durable queues of our broker."""
+        groups: Mapping[str, Mapping[str, object]] = {
+            "DEFAULT": {"transport_url": self.node.url, "control_exchange": "trove", **options},
+            "database": {"connection": f"sqlite:///{self.folder}/peer-{name}.sqlite"},
+            "oslo_messaging_notifications": {"driver": driver},
+            "oslo_messaging_rabbit": {"amqp_durable_queues": "true"},
+            "oslo_policy": {"policy_dirs": self.folder / "none"},
+        }
+        file = self.folder / f"peer-{name}.conf"
+        file.touch(mode=0o600)
+        file.write_text(
+            "".join(
+                f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in values.items())
+                for group, values in groups.items()
+            )
+        )
+        return file
+
+    def peer(self, name: str, *, driver: str = "messagingv2") -> Peer:
+        """Start a process of the peer's."""
+        peer = Peer(self.peer_config(name, driver=driver))
+        self.stack.callback(peer.close)
+        return peer
+
+
+@contextmanager
+def laboratory() -> Iterator[Lab]:
+    """Give a laboratory, and leave nothing of it."""
+    if not PEER.exists():
+        raise SystemExit("upstream Trove is not installed in .venv-peer; run: make bench")
+    with ExitStack() as stack:
+        folder = stack.enter_context(scratch())
+        node = stack.enter_context(started_node())
+        server = stack.enter_context(running_server(settings=POSTGRESQL))
+        yield Lab(stack.enter_context(ExitStack()), folder, node, server)

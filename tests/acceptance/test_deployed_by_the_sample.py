@@ -1,0 +1,432 @@
+"""coffer as the sample configuration deploys it: TLS to everything, quorum queues, two brokers, log lines in JSON.
+
+Each service is asked to stop while it works: what it does is held up by a lock in a database, or by an agent that is
+stopped.
+"""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, LiteralString
+
+import psycopg
+import pytest
+from oslo_config import cfg
+from tests.support.authority import Authority
+from tests.support.deployment import COFFER, Deployment, Service
+from tests.support.messaging import messaging_conf
+from tests.support.queues import channel
+from tests.support.secured import Secured, TlsNode, secured_deployment
+from tests.support.waiting import wait_for
+
+from coffer.store import migrate
+from coffer.store.errors import StoreUnavailable
+from coffer.wire import transport
+from coffer.wire.amqp_link import AmqpLink
+from coffer.wire.delivery import NotDeliveredError
+from coffer.wire.publisher import BrokerUnavailable
+
+pytestmark = [pytest.mark.rabbitmq, pytest.mark.postgresql]
+
+DONE_S = 40.0
+
+
+@pytest.fixture(scope="module")
+def secured() -> Iterator[Secured]:
+    with secured_deployment() as made:
+        made.coffer.mend()
+        yield made
+
+
+@pytest.fixture
+def coffer(secured: Secured) -> Deployment:
+    secured.rpc.revive()
+    secured.notifications.revive()
+    secured.coffer.mend()
+    return secured.coffer
+
+
+@pytest.fixture(scope="module")
+def books(secured: Secured) -> str:
+    return secured.coffer.tenant().create_active()
+
+
+def health(coffer: Deployment, method: str = "GET") -> tuple[int, Any]:
+    with closing(http.client.HTTPConnection("127.0.0.1", coffer.port, timeout=10)) as connection:
+        connection.request(method, "/healthz")
+        answer = connection.getresponse()
+        body = answer.read()
+        return answer.status, json.loads(body) if body else None
+
+
+def test_everything_is_announced_over_tls_and_guests_stay_away_from_the_notifications(
+    secured: Secured, coffer: Deployment, books: str
+) -> None:
+    tenant = coffer.tenant()
+    tenant.api.databases.create(books, [{"name": "orders"}])
+    tenant.api.instances.restart(books)
+    tenant.wait_for(books, "ACTIVE")
+
+    ended = [event["event_type"] for event in coffer.events() if event["event_type"].endswith(".end")]
+    assert ended == ["dbaas.instance_create.end", "dbaas.database_create.end", "dbaas.instance_restart.end"]
+    queues = dict(
+        line.split("\t") for line in secured.rpc.control("list_queues", "name", "type").splitlines()[1:]
+    )
+    assert {queues[name] for name in ("trove-taskmanager", "trove-conductor", f"guestagent.{books}")} == {
+        "quorum"
+    }
+    queues = dict(
+        line.split("\t")
+        for line in secured.notifications.control("list_queues", "name", "durable").splitlines()[1:]
+    )
+    assert queues["notifications.info"] == "true"
+    assert set(queues) == {"notifications.info", "notifications.error", "coffer-collector"}
+    found = secured.notifications.control("list_connections", "client_properties", "ssl")
+    assert found.count("coffer-relay") == found.count("coffer-collector") == 1
+    assert len(found.splitlines()) == 1 + 2
+    assert "false" not in found
+
+
+def test_all_is_well_and_said_so(coffer: Deployment) -> None:
+    assert health(coffer) == (
+        HTTPStatus.OK,
+        {"status": "ok", "checks": {"database": {"status": "ok"}, "broker": {"status": "ok"}}},
+    )
+    assert health(coffer, "HEAD") == (HTTPStatus.OK, None)
+    said = json.loads(coffer.run("status", "--format", "json"))
+    assert said["problems"] == []
+    kinds = [service["kind"] for service in said["services"] if service["is_alive"]]
+    assert kinds == ["api", "api", "collector", "conductor", "relay", "taskmanager"]
+
+
+def test_each_log_line_is_a_json_object_that_names_its_request_and_its_run(
+    coffer: Deployment, books: str
+) -> None:
+    coffer.tenant().api.databases.create(books, [{"name": "logged"}])
+    (start, end) = [event for event in coffer.events() if event["payload"].get("dbname") == "logged"]
+    lines = [json.loads(line) for service in coffer.services for line in service.text().splitlines()]
+    assert all(line["levelname"] and line["message"] for line in lines)
+    (ended,) = [line for line in lines if f"run ended run_id={end['payload']['run_id']}" in line["message"]]
+    assert ended["context"]["request_id"] == start["payload"]["request_id"]
+    assert ended["context"]["notification"] == {
+        "run_id": end["payload"]["run_id"],
+        "operation": "database_create",
+    }
+    # One thread serves many requests; a line without a request of its own names none that is over.
+    asked = [line for line in lines if line["message"].startswith("request method=GET path='/healthz'")]
+    assert asked
+    assert all(line["message"].endswith(line["context"]["request_id"]) for line in asked)
+
+
+def trusting(node: TlsNode, ca_file: Path, *, host: str = "127.0.0.1") -> cfg.ConfigOpts:
+    """Return a configuration that reaches a node by TLS under a name."""
+    return messaging_conf(
+        f"rabbit://{node.user}:{node.password}@{host}:{node.tls_port}/",
+        rpc_cast_timeout_s=2.0,
+        oslo_messaging_rabbit__ssl=True,
+        oslo_messaging_rabbit__ssl_ca_file=str(ca_file),
+    )
+
+
+def test_a_server_with_a_certificate_of_another_authority_or_for_another_name_is_not_talked_to(
+    secured: Secured, tmp_path: Path
+) -> None:
+    stranger, trusted = Authority(tmp_path / "stranger").ca_file, secured.authority.ca_file
+    node = secured.rpc
+    AmqpLink(transport.oslo().rpc_amqp_settings(trusting(node, trusted)), name="test").close()
+    # The certificate is for 127.0.0.1, which is the same address.
+    for conf in (trusting(node, stranger), trusting(node, trusted, host="127.1")):
+        with pytest.raises(BrokerUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
+            AmqpLink(transport.oslo().rpc_amqp_settings(conf), name="test")
+        with closing(transport.rpc_transport(conf)) as rpc, pytest.raises(NotDeliveredError):
+            rpc.send("trove-taskmanager", None, {}, {"method": "none", "args": {}, "version": "1.0"})
+    database_url = secured.coffer.database_url
+    assert migrate.is_current(database_url)
+    with pytest.raises(StoreUnavailable):
+        migrate.is_current(database_url.replace(str(trusted), str(stranger)))
+
+
+# --- SIGTERM in the middle of work ----------------------------------------------------------------
+
+
+@contextmanager
+def held(url: str, table: LiteralString, mode: LiteralString = "share") -> Iterator[psycopg.Connection]:
+    """Lock a table, so that who would write it waits; the lock ends with the block, or earlier by `commit`."""
+    with psycopg.connect(url) as connection:
+        connection.execute(f"lock table {table} in {mode} mode")
+        yield connection
+
+
+def wait_until_held_up(url: str, count: int = 1) -> None:
+    waiting: LiteralString = (
+        "select count(*) from pg_locks l join pg_database d on d.oid = l.database"
+        " where not granted and d.datname = current_database()"
+    )
+
+    def is_held_up() -> bool:
+        with psycopg.connect(url) as connection:
+            return connection.execute(waiting).fetchone() == (count,)
+
+    wait_for(is_held_up, DONE_S, "somebody to wait for the lock")
+
+
+def asked_to_stop(service: Service) -> Service:
+    """Ask a service to stop, and return when it has heard it, and waits for its work."""
+    os.kill(service.pid, signal.SIGTERM)
+    wait_for(lambda: "stopping service=" in service.text(), DONE_S, "the service to hear of its end")
+    assert service.is_alive
+    return service
+
+
+def stopped(service: Service) -> int:
+    return service.process.wait(DONE_S)
+
+
+def endings(coffer: Deployment, operation: str) -> list[tuple[str, str]]:
+    """Return how each run of an operation ended, and who said so."""
+    return [
+        (event["event_type"].rpartition(".")[2], event["payload"]["server_type"])
+        for event in coffer.events()
+        if event["event_type"].startswith(f"dbaas.{operation}.")
+        and not event["event_type"].endswith(".start")
+    ]
+
+
+def test_an_api_that_is_asked_to_stop_answers_the_calls_that_it_has_begun(
+    coffer: Deployment, books: str
+) -> None:
+    (api,) = coffer.of("api")
+    answers: list[int] = []
+
+    def create() -> None:
+        with closing(http.client.HTTPConnection("127.0.0.1", coffer.port, timeout=DONE_S)) as connection:
+            connection.request(
+                "POST",
+                f"/v1.0/acme/instances/{books}/databases",
+                json.dumps({"databases": [{"name": "late"}]}),
+                {"Content-Type": "application/json"},
+            )
+            answers.append(connection.getresponse().status)
+
+    with held(coffer.database_url, "runs") as lock:
+        call = threading.Thread(target=create)
+        call.start()
+        wait_until_held_up(coffer.database_url)
+        os.kill(api.pid, signal.SIGTERM)
+        wait_for(lambda: not coffer.answers(), DONE_S, "the API to take no more calls")
+        assert api.is_alive
+        assert answers == []
+        lock.commit()
+        call.join(DONE_S)
+    assert answers == [HTTPStatus.ACCEPTED]
+    assert stopped(api) == 0
+    assert coffer.rows("select 1 from services where kind = 'api'") == []
+
+
+def test_a_taskmanager_that_is_asked_to_stop_finishes_its_task(coffer: Deployment, books: str) -> None:
+    tenant = coffer.tenant()
+    before = endings(coffer, "instance_restart")
+    (taskmanager,) = coffer.of("taskmanager")
+    agent = coffer.agent_pid(books)
+    os.kill(agent, signal.SIGSTOP)
+    try:
+        tenant.api.instances.restart(books)
+        wait_until_claimed(coffer)
+        asked_to_stop(taskmanager)
+    finally:
+        os.kill(agent, signal.SIGCONT)
+    assert stopped(taskmanager) == 0
+    assert coffer.rows("select 1 from services where kind = 'taskmanager'") == []
+    assert endings(coffer, "instance_restart") == [*before, ("end", "task")]
+
+
+def wait_until_claimed(coffer: Deployment) -> int:
+    """Wait until a taskmanager works on the only open run; return its process."""
+    claimed: LiteralString = (
+        "select s.pid from runs r join services s on s.id = r.claimed_by where r.ended_at is null"
+    )
+    ((pid,),) = wait_for(lambda: coffer.rows(claimed), DONE_S, "a taskmanager to begin")
+    return int(pid)
+
+
+def test_what_a_taskmanager_cannot_finish_in_time_another_one_does(coffer: Deployment, books: str) -> None:
+    hasty = coffer.root / "hasty.conf"
+    hasty.write_text("[DEFAULT]\ngraceful_shutdown_timeout = 0.5\nservice_down_time = 3600\n")
+    for service in coffer.of("taskmanager"):
+        assert service.terminate()[0] == 0
+    both = [coffer.start("taskmanager", config_files=[hasty]) for _ in range(2)]
+    wait_for(
+        lambda: len(coffer.rows("select 1 from services where kind = 'taskmanager'")) == 2, DONE_S, "both"
+    )
+    agent = coffer.agent_pid(books)
+    os.kill(agent, signal.SIGSTOP)
+    try:
+        coffer.tenant().api.instances.resize_volume(books, 2)
+        pid = wait_until_claimed(coffer)
+        (leaving,) = [service for service in both if service.pid == pid]
+        (staying,) = [service for service in both if service.pid != pid]
+        asked_to_stop(leaving)
+        assert stopped(leaving) == 0
+        wait_for(lambda: wait_until_claimed(coffer) == staying.pid, DONE_S, "the other to go on")
+    finally:
+        os.kill(agent, signal.SIGCONT)
+    coffer.tenant().wait_for(books, "ACTIVE")
+    assert endings(coffer, "instance_resize_volume") == [("end", "task")]
+    assert "run resumed" in leaving.text()
+
+
+def test_a_conductor_that_is_asked_to_stop_ends_the_run_that_it_was_told_of(
+    coffer: Deployment, books: str
+) -> None:
+    tenant = coffer.tenant()
+    (conductor,) = coffer.of("conductor")
+    root = tenant.api.root.create(books)
+    with (
+        tenant.log_in(books, database="postgres", user=root[0], password=root[1]) as session,
+        session.transaction(),
+    ):
+        session.execute("lock table pg_authid in share mode")
+        tenant.api.users.create(books, [{"name": "dave", "password": "secret", "databases": []}])
+        lock = psycopg.connect(coffer.database_url)
+        lock.execute("lock table runs in share mode")
+        # The agent can finish now, and what it reports the conductor cannot write yet.
+    with lock:
+        wait_until_held_up(coffer.database_url)
+        asked_to_stop(conductor)
+    assert stopped(conductor) == 0
+    assert coffer.rows("select ending from runs where operation = 'user_create'") == [("end",)]
+
+
+def test_a_relay_that_is_asked_to_stop_finishes_its_batch_and_gives_its_lease_back(
+    secured: Secured, coffer: Deployment, books: str
+) -> None:
+    (relay,) = coffer.of("relay")
+    coffer.events()
+    os.kill(relay.pid, signal.SIGSTOP)
+    coffer.tenant().api.databases.create(books, [{"name": "carried"}])
+    wait_for(lambda: coffer.rows("select 1 from outbox having count(*) = 2"), DONE_S, "the events")
+    with held(coffer.database_url, "outbox"):
+        os.kill(relay.pid, signal.SIGCONT)
+        wait_until_held_up(coffer.database_url)
+        asked_to_stop(relay)
+    assert stopped(relay) == 0
+    assert coffer.rows("select 1 from outbox") == []
+    assert coffer.rows("select 1 from leases where name = 'relay'") == []
+    assert coffer.rows("select 1 from services where kind = 'relay'") == []
+
+
+def test_a_collector_that_is_asked_to_stop_stores_and_acknowledges_what_it_has(
+    secured: Secured, coffer: Deployment, books: str
+) -> None:
+    (collector,) = coffer.of("collector")
+    coffer.events()
+    with held(coffer.collector_url, "events"):
+        coffer.tenant().api.databases.create(books, [{"name": "kept"}])
+        wait_until_held_up(coffer.collector_url)
+        asked_to_stop(collector)
+    assert stopped(collector) == 0
+    with psycopg.connect(coffer.collector_url) as connection:
+        stored = connection.execute(
+            "select count(*) from events where payload::text like '%\"kept\"%'"
+        ).fetchone()
+    assert stored is not None
+    with channel(secured.notifications) as opened:
+        waiting = opened.queue_declare("coffer-collector", passive=True).message_count
+    assert stored[0] + waiting == 2
+    assert stored[0] > 0
+
+
+# --- SIGHUP ---------------------------------------------------------------------------------------
+
+
+def test_a_service_that_is_hung_up_reads_its_configuration_again(coffer: Deployment) -> None:
+    (relay,) = coffer.of("relay")
+    (api,) = coffer.of("api")
+    workers = coffer.rows("select pid from services where kind = 'api' order by pid")
+    kept = coffer.config_file.read_text()
+    try:
+        with coffer.config_file.open("a") as settings:
+            settings.write("[api]\nworkers = none\n")
+        for service in (relay, api):
+            os.kill(service.pid, signal.SIGHUP)
+            wait_for(
+                partial(said, service, "configuration not read again"), DONE_S, f"{service.kind} to complain"
+            )
+        coffer.config_file.write_text(kept + "[DEFAULT]\ndebug = true\n")
+        for service in (relay, api):
+            os.kill(service.pid, signal.SIGHUP)
+            wait_for(partial(said, service, "configuration read again"), DONE_S, f"{service.kind} to hear")
+        wait_for(
+            lambda: (
+                len(now := coffer.rows("select pid from services where kind = 'api' order by pid")) == 2
+                and not set(now) & set(workers)
+            ),
+            DONE_S,
+            "new workers in the place of the old",
+        )
+        assert health(coffer)[0] == HTTPStatus.OK
+        assert any('"levelname": "DEBUG"' in service.text() for service in (relay, api))
+    finally:
+        coffer.config_file.write_text(kept)
+    assert relay.is_alive
+
+
+def said(service: Service, words: str) -> bool:
+    return words in service.text()
+
+
+# --- a broker that has something declared otherwise -----------------------------------------------
+
+
+def test_queues_that_were_declared_otherwise_are_named_and_nothing_is_lost(
+    secured: Secured, coffer: Deployment, books: str
+) -> None:
+    coffer.events()
+    taken = [
+        (secured.rpc, "taskmanager", "trove-taskmanager", {"durable": True}),
+        (secured.notifications, "relay", "notifications.info", {"durable": False}),
+        (secured.notifications, "collector", "coffer-collector", {"durable": False}),
+    ]
+    for node, kind, queue, options in taken:
+        for service in coffer.of(kind):
+            assert service.terminate()[0] == 0
+        with channel(node) as opened:
+            opened.queue_delete(queue)
+            opened.queue_declare(queue, auto_delete=False, **options)
+    started = [coffer.start(kind) for _, kind, _, _ in taken]
+    coffer.tenant().api.databases.create(books, [{"name": "patient"}])
+    for service, (_, _, queue, _) in zip(started, taken, strict=True):
+        wait_for(partial(said, service, f"The queue {queue} exists"), DONE_S, f"{service.kind} to say it")
+
+    def problems() -> list[str]:
+        found: list[str] = json.loads(
+            subprocess.run(
+                [COFFER, "status", "--format", "json", "--config-file", str(coffer.config_file)],
+                capture_output=True,
+                check=False,
+            ).stdout
+        )["problems"]
+        return [each for each in found if "exists on the broker" in each]
+
+    wait_for(lambda: len(problems()) == 3, DONE_S, "coffer status to name all three", poll_s=0.5)
+    assert all("[oslo_messaging_rabbit]" in each and "delete the queue" in each for each in problems())
+    assert coffer.rows("select count(*) from outbox") == [(2,)]
+
+    for node, _, queue, _ in taken:
+        with channel(node) as opened:
+            opened.queue_delete(queue)
+    names = [event["payload"].get("dbname") for event in coffer.events()]
+    assert names.count("patient") == 2
+    wait_for(lambda: not problems(), DONE_S, "coffer status to be content", poll_s=0.5)
+    coffer.tenant().api.instances.restart(books)
+    coffer.tenant().wait_for(books, "ACTIVE")
+    for service in started:
+        assert service.text().count('"message": "broker mismatch: ') == 1

@@ -1,0 +1,156 @@
+"""Brokers and databases that speak TLS, and coffer deployed on them with the sample configuration."""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from psycopg import sql
+from tests.support.authority import Authority, Certificate
+from tests.support.deployment import Deployment, free_port
+from tests.support.postgresql_server import PostgresqlServer, running_server
+from tests.support.processes import kill_about
+from tests.support.rabbitmq import RabbitNode, require_rabbitmq
+from tests.support.scratch import scratch
+
+SAMPLE = Path(__file__).parents[2] / "etc" / "coffer.conf.sample"
+PLACEHOLDER = re.compile(r"<[A-Z_]+>")
+
+
+@dataclass
+class TlsNode(RabbitNode):
+    """A node that also listens for TLS, with `certificate`."""
+
+    certificate: Certificate | None = None
+    tls_port: int = field(default_factory=free_port)
+
+    def prepare(self) -> None:
+        """Write the files of the node."""
+        super().prepare()
+        assert self.certificate is not None
+        with (self.root / "rabbitmq.conf").open("a") as settings:
+            settings.write(
+                f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}\n"
+                f"ssl_options.certfile = {self.certificate.certificate}\n"
+                f"ssl_options.keyfile = {self.certificate.key}\n"
+                "ssl_options.verify = verify_none\n"
+            )
+
+
+@contextmanager
+def tls_nodes(certificate: Certificate, count: int) -> Iterator[list[TlsNode]]:
+    """Give running nodes, which have started side by side, and leave nothing of them."""
+    require_rabbitmq()
+    roots = [Path(tempfile.mkdtemp(prefix="coffer-rabbitmq-", dir="/tmp")) for _ in range(count)]
+    nodes = [TlsNode(root, certificate=certificate) for root in roots]
+    try:
+        for node in nodes:
+            node.prepare()
+        with ThreadPoolExecutor(count) as pool:
+            list(pool.map(TlsNode.start, nodes))
+        yield nodes
+    finally:
+        for node in nodes:
+            node.destroy()
+            shutil.rmtree(node.root)
+
+
+def refuse_plain_connections(server: PostgresqlServer, authority: Authority) -> None:
+    """Let a PostgreSQL server speak TLS, and nothing else; it is started again."""
+    stat = server.data.stat()
+    made = authority.issue("database", owner=(stat.st_uid, stat.st_gid))
+    with (server.data / "postgresql.conf").open("a") as settings:
+        settings.write(f"\nssl = on\nssl_cert_file = '{made.certificate}'\nssl_key_file = '{made.key}'\n")
+    (server.data / "pg_hba.conf").write_text("hostssl all all 127.0.0.1/32 scram-sha-256\n")
+    server.stop()
+    server.start()
+
+
+@dataclass
+class SampleDeployment(Deployment):
+    """What the sample configuration makes, `replacements` in the place of its words."""
+
+    replacements: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def configure(self) -> None:
+        """Write the sample, and behind it what makes a test quick."""
+        self.config_file.touch(mode=0o600)
+        text = SAMPLE.read_text()
+        for word, value in self.replacements.items():
+            assert f"<{word}>" in text, f"the sample has no <{word}>"
+            text = text.replace(f"<{word}>", value)
+        settings = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+        left = PLACEHOLDER.findall(settings)
+        assert not left, f"the sample has words that nobody replaced: {left}"
+        hurry = (
+            "\n[DEFAULT]\nreport_interval = 0.5\nwatchdog_interval = 0.25\nservice_down_time = 2\n"
+            "[local_cloud]\nmin_free_gib = 0.1\nguest_check_interval = 0.5\n"
+        )
+        self.config_file.write_text(text + hurry)
+
+
+@dataclass(frozen=True)
+class Secured:
+    """A deployment on two brokers and a database that are reached by TLS only."""
+
+    coffer: SampleDeployment
+    authority: Authority
+    rpc: TlsNode
+    notifications: TlsNode
+
+
+def _create_database(server: PostgresqlServer, name: str) -> None:
+    """Make a database of the user `coffer`, who is made with the first."""
+    with server.admin() as connection:
+        if connection.execute("select 1 from pg_roles where rolname = 'coffer'").fetchone() is None:
+            password = sql.Literal(server.password)
+            connection.execute(sql.SQL("create role coffer login password {}").format(password))
+        connection.execute(sql.SQL("create database {} owner coffer").format(sql.Identifier(name)))
+
+
+@contextmanager
+def secured_deployment() -> Iterator[Secured]:
+    """Deploy coffer as the sample configuration says; nothing of it stays behind."""
+    with scratch() as root, running_server() as server:
+        authority = Authority(root / "authority")
+        certificate = authority.issue("broker")
+        refuse_plain_connections(server, authority)
+        with tls_nodes(certificate, 2) as (rpc, notifications):
+            yield from _deployed(root, authority, server, rpc, notifications)
+
+
+def _deployed(
+    root: Path, authority: Authority, server: PostgresqlServer, rpc: TlsNode, notifications: TlsNode
+) -> Iterator[Secured]:
+    for name in ("coffer", "coffer_events"):
+        _create_database(server, name)
+    address = f"postgresql://coffer:{server.password}@127.0.0.1:{server.port}"
+    options = f"sslmode=verify-full&sslrootcert={authority.ca_file}"
+    made = SampleDeployment(
+        root, rpc.url, f"{address}/coffer?{options}", f"{address}/coffer_events?{options}"
+    )
+    made.replacements = {
+        "MY_IP": "127.0.0.1",
+        "RPC_PASSWORD": rpc.password,
+        "RPC_BROKER": f"127.0.0.1:{rpc.tls_port}",
+        "NOTIFICATION_PASSWORD": notifications.password,
+        "NOTIFICATION_BROKER": f"127.0.0.1:{notifications.tls_port}",
+        "DATABASE_PASSWORD": server.password,
+        "DATABASE": f"127.0.0.1:{server.port}",
+        "CA_FILE": str(authority.ca_file),
+        "API_PORT": str(made.port),
+        "ROOT": str(root),
+    }
+    try:
+        made.configure()
+        made.run("db", "upgrade")
+        yield Secured(made, authority, rpc, notifications)
+    finally:
+        for service in made.services:
+            if service.is_alive:
+                service.kill()
+        kill_about(root)
