@@ -42,8 +42,8 @@ class SealedTransport:
         self._access = access
         self._send_timeout_s = send_timeout_s
         self._post = Post(settings, name="coffer-guests")
-        self._pending = Pending()
-        self._refusals = Refusals("answers")
+        self.pending = Pending()
+        self.refusals = Refusals("answers")
         self._reader = Reader(book, Direction.CONTROL, limit_bytes=frames.ANSWER_LIMIT_BYTES)
         self._lock = threading.Lock()
         self._inbox: Inbox | None = None
@@ -61,12 +61,12 @@ class SealedTransport:
         """See `Channel`. The topic of a guest names its instance."""
         del server
         instance_id = self._access.instance_of(topic)
-        with self._pending.asking(instance_id) as wait:
+        with self.pending.asking(instance_id) as wait:
             reply_to = None
             limit_s = self._send_timeout_s
             if reply_timeout_s is not None:
                 limit_s = min(limit_s, reply_timeout_s)
-                reply_to = self._listening(limit_s)
+                reply_to = self.listening(limit_s)
             request = Request(
                 id=wait.id,
                 context=context,
@@ -150,7 +150,7 @@ class SealedTransport:
 
         self._post.manage(declare, timeout_s=timeout_s)
 
-    def _listening(self, timeout_s: float) -> str:
+    def listening(self, timeout_s: float) -> str:
         """Return the name of the queue where answers are awaited.
 
         Raises:
@@ -183,16 +183,16 @@ class SealedTransport:
         try:
             opened = self._reader.open(body)
         except FrameRefusedError as refusal:
-            self._refusals.note(refusal.reason, refusal.instance_id)
+            self.refusals.note(refusal.reason, refusal.instance_id)
             return
         except BookUnavailableError as error:
             raise TryLaterError(str(error)) from error
         if not isinstance(opened.inner, Answer):
-            self._refusals.note(Refusal.UNEXPECTED, opened.instance_id)
+            self.refusals.note(Refusal.UNEXPECTED, opened.instance_id)
             return
-        is_settled = self._pending.settle(opened.instance_id, opened.inner.id, opened.inner.reply)
+        is_settled = self.pending.settle(opened.instance_id, opened.inner.id, opened.inner.reply)
         if is_settled is False:
-            self._refusals.note(Refusal.UNEXPECTED, opened.instance_id)
+            self.refusals.note(Refusal.UNEXPECTED, opened.instance_id)
         elif is_settled is None:
             LOG.info("answer comes too late instance_id=%s", opened.instance_id)
 

@@ -51,8 +51,8 @@ class GuestLink:
         self._send_timeout_s = send_timeout_s
         self._post = Post(settings, name=f"guest-{instance_id}", parallel=4)
         self._inboxes: list[Inbox] = []
-        self._pending = Pending()
-        self._refusals = Refusals("guest")
+        self.pending = Pending()
+        self.refusals = Refusals("guest")
         self._reader = Reader(book, Direction.GUEST, instance_id=instance_id, limit_bytes=frames.LIMIT_BYTES)
 
     def send(
@@ -66,7 +66,7 @@ class GuestLink:
     ) -> object:
         """See `Channel`; there is nobody but the conductor."""
         del topic, server
-        with self._pending.asking(_CONTROL_PLANE) as wait:
+        with self.pending.asking(_CONTROL_PLANE) as wait:
             request = Request(
                 id=wait.id,
                 context=context,
@@ -124,13 +124,13 @@ class GuestLink:
         try:
             opened = self._reader.accept(body)
         except FrameRefusedError as refusal:
-            self._refusals.note(refusal.reason, refusal.instance_id)
+            self.refusals.note(refusal.reason, refusal.instance_id)
             return None
         except BookUnavailableError as error:
             raise TryLaterError(str(error)) from error
         inner = opened.inner
         if isinstance(inner, Answer):
-            self._pending.settle(_CONTROL_PLANE, inner.id, inner.reply)
+            self.pending.settle(_CONTROL_PLANE, inner.id, inner.reply)
             return None
         return partial(self._serve, handler, inner)
 

@@ -55,6 +55,11 @@ class Pending:
             with self._lock:
                 self._waits.pop(wait.id, None)
 
+    def ids(self) -> list[str]:
+        """Return the questions that wait."""
+        with self._lock:
+            return list(self._waits)
+
     def settle(self, sender: str, question_id: str, reply: dict[str, Any]) -> bool | None:
         """Hand an answer on; False if another was asked, None if nobody waits for it (any more)."""
         with self._lock:
