@@ -5,7 +5,7 @@ each other and both need it.
 """
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 SCHEMES = ("mysql", "mariadb")
@@ -101,6 +101,17 @@ def connect_arguments(query: Mapping[str, Any]) -> dict[str, Any]:
         arguments[name] = int(query.get(name, limit_s))
     tls = _tls(query)
     return {**arguments, "ssl_disabled": True} if tls is None else {**arguments, "ssl": tls}
+
+
+def configure(settings: Sequence[str]) -> Callable[[Any, object], None]:
+    """Return what makes a new connection execute `settings`, as a listener to SQLAlchemy's `connect`."""
+
+    def listener(connection: Any, _record: object) -> None:
+        with connection.cursor() as cursor:
+            for setting in settings:
+                cursor.execute(setting)
+
+    return listener
 
 
 def plain_query(query: Mapping[str, Any]) -> dict[str, Any]:

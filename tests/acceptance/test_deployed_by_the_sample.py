@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from http import HTTPStatus
@@ -126,10 +126,11 @@ def test_each_log_line_is_a_json_object_that_names_its_request_and_its_run(
     assert all(line["message"].endswith(line["context"]["request_id"]) for line in asked)
 
 
-def trusting(node: TlsNode, ca_file: Path, *, host: str = "127.0.0.1") -> cfg.ConfigOpts:
-    """Return a configuration that reaches a node by TLS under a name."""
+def trusting(node: TlsNode, ca_file: Path, *, hosts: Sequence[str]) -> cfg.ConfigOpts:
+    """Return a configuration that reaches a node by TLS under one of these names and ports."""
+    user = f"{node.user}:{node.password}"
     return messaging_conf(
-        f"rabbit://{node.user}:{node.password}@{host}:{node.tls_port}/",
+        f"rabbit://{','.join(f'{user}@{host}' for host in hosts)}/",
         rpc_cast_timeout_s=2.0,
         oslo_messaging_rabbit__ssl=True,
         oslo_messaging_rabbit__ssl_ca_file=str(ca_file),
@@ -141,13 +142,17 @@ def test_a_server_with_a_certificate_of_another_authority_or_for_another_name_is
 ) -> None:
     stranger, trusted = Authority(tmp_path / "stranger").ca_file, secured.authority.ca_file
     node = secured.rpc
-    AmqpLink(transport.oslo().rpc_amqp_settings(trusting(node, trusted)), name="test").close()
-    # The certificate is for 127.0.0.1, which is the same address.
-    for conf in (trusting(node, stranger), trusting(node, trusted, host="127.1")):
+    # The same address by another name, which the certificate does not have.
+    named, misnamed = f"127.0.0.1:{node.tls_port}", f"127.1:{node.tls_port}"
+    for conf in (trusting(node, stranger, hosts=[named]), trusting(node, trusted, hosts=[misnamed])):
         with pytest.raises(BrokerUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
             AmqpLink(transport.oslo().rpc_amqp_settings(conf), name="test")
         with closing(transport.rpc_transport(conf)) as rpc, pytest.raises(NotDeliveredError):
             rpc.send("trove-taskmanager", None, {}, {"method": "none", "args": {}, "version": "1.0"})
+    conf = trusting(node, trusted, hosts=[misnamed, named])
+    AmqpLink(transport.oslo().rpc_amqp_settings(conf), name="test").close()
+    with closing(transport.rpc_transport(conf)) as rpc:
+        rpc.declare("nobody", "test")
     database_url = secured.coffer.database_url
     assert migrate.is_current(database_url)
     with pytest.raises(StoreUnavailable):

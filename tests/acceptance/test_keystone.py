@@ -6,6 +6,7 @@ control plane that is a process of its own, found by the catalogue of services.
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -51,7 +52,7 @@ def api(keystone: Keystone, sqlite_url: str, tmp_path: Path) -> Iterator[Open]:
     """Open the API in this process, on one database; options are of [keystone_authtoken]."""
     with ExitStack() as cleanup:
 
-        def opened(**options: object) -> World:
+        def opened(*, at_once: int = 4, **options: object) -> World:
             groups = keystone.options()
             groups["keystone_authtoken"].update(options)
             path = tmp_path / "coffer.conf"
@@ -62,7 +63,7 @@ def api(keystone: Keystone, sqlite_url: str, tmp_path: Path) -> Iterator[Open]:
                     for line in (f"[{group}]", *(f"{name} = {value}" for name, value in values.items()))
                 )
             )
-            authenticator = strategy.Keystone(load([path]))
+            authenticator = strategy.Keystone(load([path]), at_once=at_once)
             return cleanup.enter_context(World(sqlite_url, authenticator=authenticator))
 
         yield opened
@@ -95,7 +96,7 @@ def test_who_does_not_log_in_sees_the_versions_only(api: Open, keystone: Keyston
     assert_challenged(ask(world, acme, "gAAAAA-made-up"), keystone)
     assert_challenged(ask(world, acme, "tökén".encode().decode("latin-1")), keystone)
     assert_challenged(ask(world, acme, None, "GET", "/nothing-like-it"), keystone)
-    for path in ("/", "/v1.0", "/v1.0/"):
+    for path in ("/", "/v1.0", "/v1.0/", "/healthz"):
         assert world.client.simulate_get(path).status_code == 200
 
 
@@ -188,12 +189,13 @@ def test_a_token_for_no_project_is_told_so(api: Open, keystone: Keystone, scope:
 
 
 def test_a_credential_opens_what_its_rules_name(api: Open, keystone: Keystone) -> None:
-    world, acme = api(), keystone.ids["acme"]
+    world, acme = api(include_service_catalog=False), keystone.ids["acme"]
     rule = {"service": "database", "method": "GET", "path": "/v1.0/*/flavors"}
     with keystone.catalogued("database", "http://127.0.0.1:9/v1.0/%(tenant_id)s"):
         token = keystone.credential_token(keystone.credential("mary", "acme", access_rules=[rule]))
 
-        assert status(world, acme, token, "GET", "/flavors") == 200
+        for _ in range(2):
+            assert status(world, acme, token, "GET", "/flavors") == 200
         assert_challenged(ask(world, acme, token, "GET", "/instances"), keystone)
 
 
@@ -240,6 +242,22 @@ def test_without_keystone_those_go_on_who_were_seen_lately(api: Open, keystone: 
     assert (reply.status, reply.title) == (503, "serviceUnavailable")
     assert "retry-after" not in reply.headers
     assert status(world, acme, new) == 200
+
+
+def test_a_frozen_keystone_does_not_hold_up_those_who_were_seen(api: Open, keystone: Keystone) -> None:
+    world, acme = api(at_once=1, http_connect_timeout=60), keystone.ids["acme"]
+    seen, *new = (keystone.token("mary", project="acme") for _ in range(3))
+    assert status(world, acme, seen) == 200
+
+    with keystone.frozen(), ThreadPoolExecutor(2) as threads:
+        calls = [threads.submit(status, world, acme, token) for token in new]
+        # One of them waits for Keystone. The other is told so, and who was seen passes by both.
+        done, waiting = wait(calls, FOR_EVER_S, return_when=FIRST_COMPLETED)
+        assert [call.result() for call in done] == [503]
+        assert status(world, acme, seen) == 200
+        assert [call.done() for call in waiting] == [False]
+        keystone.thaw()
+        assert [call.result(FOR_EVER_S) for call in waiting] == [200]
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,8 @@ def test_a_served_operation_is_guarded(operation: Operation) -> None:
     (rule,) = [guard for guard in guards() if guard.name == route.rule]
 
     assert rule.check == "rule:project_member"
-    assert (route.method, f"{PROJECT_PATH}{route.path}") in rule.calls
+    action = f" ({route.action})" if route.action else ""
+    assert (route.method, f"{PROJECT_PATH}{route.path}{action}") in rule.calls
 
 
 @served

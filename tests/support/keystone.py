@@ -99,7 +99,12 @@ class Keystone:
         try:
             yield
         finally:
-            self._process.send_signal(signal.SIGCONT)
+            self.thaw()
+
+    def thaw(self) -> None:
+        """Let a frozen server go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def ask(self, method: str, path: str, body: object = None, *, token: str | None = None) -> JSON:
         """Send a request below /v3, as the administrator unless `token` says otherwise; return the answer's body.

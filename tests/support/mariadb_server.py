@@ -188,7 +188,7 @@ class MariadbServer:
         if self._spare:
             return self._spare.pop()
         name = self.create_database()
-        script = [f"CREATE TABLE {table} LIKE {source}.{table}" for table in self._tables(source)]
+        script = [f"CREATE TABLE {table} LIKE {source}.{table}" for table in self.tables(source)]
         self._run_script(
             name, [*script, f"INSERT INTO alembic_version SELECT * FROM {source}.alembic_version"]
         )
@@ -197,7 +197,7 @@ class MariadbServer:
     def give_back(self, name: str, source: str) -> None:
         """Empty a copy of `source` for the next who wants one. A test that changes tables makes a database."""
         self._disconnect(name)
-        script = [f"DELETE FROM {table}" for table in self._tables(source)]
+        script = [f"DELETE FROM {table}" for table in self.tables(source)]
         script.append(f"INSERT INTO alembic_version SELECT * FROM {source}.alembic_version")
         self._run_script(name, [*script, "DROP TRIGGER IF EXISTS refusal"])
         self._spare.append(name)
@@ -207,7 +207,7 @@ class MariadbServer:
         self._disconnect(name)
         self.run(f"DROP DATABASE {name}")
 
-    def _tables(self, name: str) -> list[str]:
+    def tables(self, name: str) -> list[str]:
         if name not in self._known:
             self._known[name] = [str(row[0]) for row in self.run(f"SHOW TABLES FROM {name}")]
         return self._known[name]

@@ -3,7 +3,7 @@
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -42,15 +42,17 @@ class TlsNode(RabbitNode):
 
 
 @contextmanager
-def tls_nodes(certificate: Certificate, count: int) -> Iterator[list[TlsNode]]:
-    """Give running nodes, which have started side by side, and leave nothing of them."""
+def tls_nodes(certificates: Sequence[Certificate]) -> Iterator[list[TlsNode]]:
+    """Give a running node for each certificate, started side by side, and leave nothing of them."""
     require_rabbitmq()
-    roots = [Path(tempfile.mkdtemp(prefix="coffer-rabbitmq-", dir="/tmp")) for _ in range(count)]
-    nodes = [TlsNode(root, certificate=certificate) for root in roots]
+    nodes = [
+        TlsNode(Path(tempfile.mkdtemp(prefix="coffer-rabbitmq-", dir="/tmp")), certificate=each)
+        for each in certificates
+    ]
     try:
         for node in nodes:
             node.prepare()
-        with ThreadPoolExecutor(count) as pool:
+        with ThreadPoolExecutor(len(nodes)) as pool:
             list(pool.map(TlsNode.start, nodes))
         yield nodes
     finally:
@@ -117,9 +119,9 @@ def secured_deployment() -> Iterator[Secured]:
     """Deploy coffer as the sample configuration says; nothing of it stays behind."""
     with scratch() as root, running_server() as server:
         authority = Authority(root / "authority")
-        certificate = authority.issue("broker")
+        certificates = [authority.issue("rpc", hosts=["127.0.0.1"]), authority.issue("notifications")]
         refuse_plain_connections(server, authority)
-        with tls_nodes(certificate, 2) as (rpc, notifications):
+        with tls_nodes(certificates) as (rpc, notifications):
             yield from _deployed(root, authority, server, rpc, notifications)
 
 

@@ -5,6 +5,7 @@ the client sent, so that no header of the client's can be mistaken for one that 
 it refuses is answered in our form, by us.
 """
 
+import hashlib
 import importlib.util
 import io
 import logging
@@ -12,7 +13,10 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Generic, TypeVar
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from keystoneauth1 import exceptions, loading
@@ -23,6 +27,8 @@ from oslo_config import cfg
 from coffer.api.auth import Identity
 from coffer.catalogue.errors import IdentityUnavailable, NoProject, Unauthorized
 
+T = TypeVar("T")
+
 LOG = logging.getLogger(__name__)
 
 GROUP = "keystone_authtoken"
@@ -31,6 +37,10 @@ DEFAULTS = {"service_type": "database", "http_connect_timeout": 10, "http_reques
 
 REMEMBERED = 2_000
 """Tokens; the answer of Keystone with its service catalogue has some 10 kB."""
+REMEMBERED_S = 1.0
+"""How long who has just called is known without the middleware, which takes several times as long as a trivial call."""
+TURN_S = 1.0
+"""How long a caller waits for others whom Keystone keeps waiting."""
 _CACHE = "coffer.tokens"
 _VOUCHED = "coffer.vouched"
 _KEPT = ("REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "SERVER_NAME", "SERVER_PORT", "wsgi.url_scheme")
@@ -44,17 +54,25 @@ class KeystoneMisconfigured(Exception):  # noqa: N818 - it is what it says
 class Keystone:
     """The strategy: who has a valid token for a project acts for that project, with the roles of the token."""
 
-    def __init__(self, conf: cfg.ConfigOpts) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, *, at_once: int = 4) -> None:
         """Take the options of [keystone_authtoken], which are registered on `conf`; Keystone may be away.
+
+        No more than `at_once` callers wait for Keystone; the threads of a process must not all hang on it.
 
         Raises:
             KeystoneMisconfigured: if Keystone could never be asked with them.
         """
         register(conf)
         _check(conf)
-        self._tokens = Tokens()
-        # Only so can a token that is refused be told from one that nobody could look at.
-        overrides: dict[str, object] = {"delay_auth_decision": False}
+        self._tokens: Memory[bytes] = Memory()
+        self._identities: Memory[Identity] = Memory()
+        self._seen: Memory[bool] = Memory(REMEMBERED)
+        self._waiting = threading.BoundedSemaphore(at_once)
+        self._cached_s = conf[GROUP].token_cache_time
+        self._remembered_s = min(REMEMBERED_S, self._cached_s)
+        # Only so can a token that is refused be told from one that nobody could look at; and without the catalogue
+        # the middleware stumbles over access rules.
+        overrides: dict[str, object] = {"delay_auth_decision": False, "include_service_catalog": True}
         if not conf[GROUP].memcached_servers:
             overrides["cache"] = _CACHE
         try:
@@ -71,25 +89,45 @@ class Keystone:
             NoProject: for one of a domain, of the whole system, or of nothing.
             IdentityUnavailable: if Keystone does not answer, and the token has not been seen lately.
         """
-        vouched = self._vouched(environ)
-        user_id, project = _text(vouched, "HTTP_X_USER_ID"), _text(vouched, "HTTP_X_PROJECT_ID")
-        if not user_id:
+        token = environ.get("HTTP_X_AUTH_TOKEN")
+        if not isinstance(token, str) or not token:
             raise Unauthorized
-        if not project:
-            raise NoProject(scope=_scope(vouched))
-        roles = tuple(role for role in _text(vouched, "HTTP_X_ROLES").split(",") if role)
-        return Identity(user_id=user_id, project_id=project, roles=roles)
+        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+        identity = self._identities.get(digest)
+        if identity is None:
+            with self._turn(digest):
+                vouched = self._vouched(environ, token)
+            identity = _identity(vouched)
+            token_info = vouched.get("keystone.token_info")
+            seconds = known_s(token_info, datetime.now(UTC), at_most_s=self._remembered_s)
+            self._identities.set(digest, identity, seconds)
+        return identity
 
-    def _vouched(self, environ: Mapping[str, object]) -> Mapping[str, object]:
+    @contextmanager
+    def _turn(self, digest: str) -> Iterator[None]:
+        """Wait for one's turn to ask Keystone; there is none to wait for if the middleware knows the token.
+
+        Raises:
+            IdentityUnavailable: if it does not come.
+        """
+        if self._seen.get(digest):
+            yield
+            return
+        if not self._waiting.acquire(timeout=TURN_S):
+            raise IdentityUnavailable
+        try:
+            yield
+        finally:
+            self._waiting.release()
+        self._seen.set(digest, value=True, time=self._cached_s)
+
+    def _vouched(self, environ: Mapping[str, object], token: str) -> Mapping[str, object]:
         """Return what the middleware says about the token of a request.
 
         Raises:
             Unauthorized: if it refuses the token.
             IdentityUnavailable: if it cannot know.
         """
-        token = environ.get("HTTP_X_AUTH_TOKEN")
-        if not token:
-            raise Unauthorized
         shown = {name: environ[name] for name in _KEPT if name in environ}
         shown |= {"HTTP_X_AUTH_TOKEN": token, "wsgi.input": io.BytesIO(), "wsgi.errors": sys.stderr}
         shown |= {"wsgi.version": (1, 0), _CACHE: self._tokens}
@@ -112,38 +150,59 @@ class Keystone:
         raise IdentityUnavailable if status.startswith("5") else Unauthorized
 
 
-class Tokens:
-    """What Keystone said about the tokens of late, for all threads: the middleware's cache, with an upper bound.
+class Memory(Generic[T]):
+    """What is known of tokens of late, for all threads, by a digest; also the middleware's cache, with an upper bound.
 
     The middleware has one of its own for where no memcached is named; it never forgets what is not asked for again.
     """
 
     def __init__(self, limit: int = REMEMBERED, clock: Callable[[], float] = time.monotonic) -> None:
-        """Remember `limit` answers; those that were asked for longest ago go first."""
+        """Remember `limit` tokens; those that were asked for longest ago go first."""
         self._limit = limit
         self._clock = clock
-        self._answers: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
+        self._known: OrderedDict[str, tuple[float, T]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: str) -> bytes | None:
-        """Return the answer about the token with this digest, while it holds."""
+    def get(self, key: str) -> T | None:
+        """Return what is known of the token with this digest, while it holds."""
         with self._lock:
-            until, answer = self._answers.get(key, (0.0, b""))
-            if self._clock() >= until:
-                self._answers.pop(key, None)
+            found = self._known.get(key)
+            if found is None:
                 return None
-            self._answers.move_to_end(key)
-            return answer
+            until, value = found
+            if self._clock() >= until:
+                del self._known[key]
+                return None
+            self._known.move_to_end(key)
+            return value
 
-    def set(self, key: str, value: bytes, time: float) -> None:
-        """Remember an answer for `time` seconds; not at all if that is none or less."""
+    def set(self, key: str, value: T, time: float) -> None:
+        """Remember `value` for `time` seconds; not at all if that is none or less."""
         if time <= 0:
             return
         with self._lock:
-            self._answers[key] = (self._clock() + time, value)
-            self._answers.move_to_end(key)
-            while len(self._answers) > self._limit:
-                self._answers.popitem(last=False)
+            self._known[key] = (self._clock() + time, value)
+            self._known.move_to_end(key)
+            while len(self._known) > self._limit:
+                self._known.popitem(last=False)
+
+
+def known_s(token_info: object, now: datetime, *, at_most_s: float) -> float:
+    """Return for how many seconds the bearer of a token needs no second look, given what Keystone said of it.
+
+    None for one that opens certain calls only, which have to be looked at one by one; and not beyond its end.
+    """
+    token = token_info.get("token") if isinstance(token_info, Mapping) else None
+    if not isinstance(token, Mapping):
+        return 0.0
+    credential = token.get("application_credential") or {}
+    if credential.get("access_rules") is not None:
+        return 0.0
+    try:
+        left = datetime.fromisoformat(str(token.get("expires_at"))) - now
+    except (ValueError, TypeError):
+        return 0.0
+    return min(at_most_s, left.total_seconds())
 
 
 def register(conf: cfg.ConfigOpts) -> None:
@@ -153,6 +212,22 @@ def register(conf: cfg.ConfigOpts) -> None:
     for name, value in DEFAULTS.items():
         conf.set_default(name, value, group=GROUP)
     loading.register_auth_conf_options(conf, conf[GROUP].auth_section or GROUP)
+
+
+def _identity(vouched: Mapping[str, object]) -> Identity:
+    """Return whom the middleware names.
+
+    Raises:
+        Unauthorized: if nobody.
+        NoProject: if somebody who acts for no project.
+    """
+    user_id, project = _text(vouched, "HTTP_X_USER_ID"), _text(vouched, "HTTP_X_PROJECT_ID")
+    if not user_id:
+        raise Unauthorized
+    if not project:
+        raise NoProject(scope=_scope(vouched))
+    roles = tuple(role for role in _text(vouched, "HTTP_X_ROLES").split(",") if role)
+    return Identity(user_id=user_id, project_id=project, roles=roles)
 
 
 def _noted(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -184,9 +259,10 @@ def _check(conf: cfg.ConfigOpts) -> None:
         raise KeystoneMisconfigured(
             f"the option www_authenticate_uri of the group [{GROUP}] must be set: the address of Keystone for clients"
         )
-    if not group.auth_section and not group.auth_type:
+    section = group.auth_section or GROUP
+    if not conf[section].auth_type:
         raise KeystoneMisconfigured(
-            f"the option auth_type of the group [{GROUP}] must be set (password, say), and what it needs:"
+            f"the option auth_type of the group [{section}] must be set (password, say), and what it needs:"
             " how coffer itself logs in to Keystone"
         )
     client = "bmemcached" if group.memcache_tls_enabled or group.memcache_sasl_enabled else "memcache"

@@ -19,7 +19,7 @@ from coffer.api.policy_files import PolicyFiles, PolicyUnusable
 from coffer.catalogue.errors import Forbidden
 from coffer.wire.context import TroveContext
 
-__all__ = ["Guard", "Policy", "PolicyUnusable", "enforcer", "problems", "rule_defaults"]
+__all__ = ["Guard", "Policy", "PolicyUnusable", "enforcer", "overrides_of", "problems", "rule_defaults"]
 
 LOG = logging.getLogger(__name__)
 
@@ -75,19 +75,18 @@ class Policy:
         guards: Sequence[Guard],
         conf: cfg.ConfigOpts | None = None,
         *,
-        directory: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take the rules of `guards`; overrides come from the files that [oslo_policy] of `conf` names.
 
-        Relative paths start at `directory`; without it, and without `conf`, there are no overrides.
+        Relative paths start at the configuration file; without one there are no overrides.
 
         Raises:
             PolicyUnusable: if the operator's files cannot be used.
         """
         self._guards = guards
         self._conf = _private(conf)
-        self._files = None if conf is None else _files(conf, directory)
+        self._files = None if conf is None else _files(conf)
         self._signature = self._files.signature() if self._files else ()
         self._enforcer = self._read()
         self._clock = clock
@@ -192,6 +191,16 @@ def _is_cyclic(rule: str, checks: Mapping[str, str]) -> bool:
     return False
 
 
+def overrides_of(conf: cfg.ConfigOpts) -> dict[str, str]:
+    """Return the operator's rules.
+
+    Raises:
+        PolicyUnusable: if his files cannot be used.
+    """
+    files = _files(conf)
+    return files.read() if files else {}
+
+
 def _private(conf: cfg.ConfigOpts | None) -> cfg.ConfigOpts:
     """Return a configuration that names no files: oslo.policy would look for them at home and in /etc."""
     own = cfg.ConfigOpts()
@@ -204,14 +213,16 @@ def _private(conf: cfg.ConfigOpts | None) -> cfg.ConfigOpts:
     return own
 
 
-def _files(conf: cfg.ConfigOpts, directory: Path | None) -> PolicyFiles | None:
+def _files(conf: cfg.ConfigOpts) -> PolicyFiles | None:
     """Return the operator's files.
 
     Raises:
         PolicyUnusable: if he names one that is not there.
     """
-    if directory is None:
+    if not conf.config_file:
         return None
+    directory = Path(conf.config_file[-1]).parent
+    opts.set_defaults(conf)
     file = directory / conf.oslo_policy.policy_file
     location = conf.get_location("policy_file", group="oslo_policy")
     is_named = location is not None and location.location.is_user_controlled

@@ -226,7 +226,7 @@ def guards() -> list[Guard]:
             name=route.rule,
             check=f"rule:{route.needs or (READER if route.method == 'GET' else MEMBER)}",
             description=(route.handler.__doc__ or route.rule).splitlines()[0],
-            calls=((route.method, PROJECT + route.path),),
+            calls=((route.method, PROJECT + route.path + (f" ({route.action})" if route.action else "")),),
         )
         for route in ROUTES
     ]

@@ -5,6 +5,7 @@ the block ends as `.error` what is neither, so that nobody waits for the deadlin
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
@@ -16,6 +17,7 @@ from coffer.catalogue.operations import OPERATIONS
 from coffer.lifecycle.runs import Beginning, Ending, RunNotOpenError
 from coffer.store import instances
 from coffer.store.database import Tx
+from coffer.store.errors import StoreUnavailable
 from coffer.store.instances import Instance
 from coffer.wire.context import TroveContext
 
@@ -50,7 +52,9 @@ class Settling:
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         for run_id in self._open:
-            self._lifecycle.fail(run_id, error or CofferError())
+            # With the database away it is owed, and what is raised is why we stumbled.
+            with suppress(StoreUnavailable) if error else nullcontext():
+                self._lifecycle.fail(run_id, error or CofferError())
 
     def hand_on(self, context: TroveContext, cast: Cast, *, guest_of: str | None = None) -> None:
         """Hand one run on; `guest_of` names the instance whose guest may end it.

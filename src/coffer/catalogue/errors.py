@@ -255,6 +255,13 @@ class EnrolmentFailed(_SystemError):
     template = "The guest agent of instance {id} could not be given access to the message broker."
 
 
+class PeerTooOld(DispatchFailed):
+    """In the middle of an upgrade: what is asked for needs a service that is not there yet."""
+
+    code = "peer_too_old"
+    template = "The {service} service speaks version {pin} until it is upgraded; {what} needs {version}."
+
+
 class IdentityUnavailable(_SystemError):
     """Keystone does not answer, or does not let us ask: who calls is neither known nor refused."""
 

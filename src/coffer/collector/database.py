@@ -13,9 +13,11 @@ from typing import Any, Self
 from urllib.parse import quote
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Dialect
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from coffer import mysql_session
 from coffer.sqlite_file import create_private, use_write_ahead_log
 
 Tx = sa.Connection
@@ -24,7 +26,17 @@ Tx = sa.Connection
 KEY_LENGTH = 255
 """Characters of an indexed column."""
 BUSY_TIMEOUT_S = 30
-_DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
+_DRIVERS = {
+    "sqlite": "sqlite+pysqlite",
+    "postgresql": "postgresql+psycopg",
+    **dict.fromkeys(mysql_session.SCHEMES, mysql_session.DRIVER),
+}
+_UPGRADE_S = 24 * 3600
+"""How long MariaDB may take to rebuild a table; other statements have a minute."""
+
+LongText = sa.Text().with_variant(mysql.LONGTEXT(), "mysql")
+LongBytes = sa.LargeBinary().with_variant(mysql.LONGBLOB(), "mysql")
+"""Of any length; MariaDB's TEXT and BLOB would end at 64 KiB."""
 
 
 class CollectorDatabaseError(Exception):
@@ -36,6 +48,11 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
 
     impl = sa.DateTime
     cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[datetime]:
+        """MariaDB's own type would end at the second."""
+        kind = mysql.DATETIME(fsp=6) if dialect.name == "mysql" else sa.DateTime()
+        return dialect.type_descriptor(kind)
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """To the database."""
@@ -70,7 +87,7 @@ events = sa.Table(
     _key("instance_id"),
     # JSON text in ASCII: no engine's own JSON type takes every string that JSON can spell (NUL, lone
     # surrogates).
-    sa.Column("payload", sa.Text(), nullable=False),
+    sa.Column("payload", LongText, nullable=False),
     sa.UniqueConstraint("message_id", name="uq_events_message_id"),
     sa.Index("ix_events_timestamp", "timestamp"),
     sa.Index("ix_events_tenant_id_timestamp", "tenant_id", "timestamp"),
@@ -88,8 +105,8 @@ dead_letters = sa.Table(
         "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=True
     ),
     sa.Column("received_at", UtcDateTime(), nullable=False),
-    sa.Column("reason", sa.Text(), nullable=False),
-    sa.Column("body", sa.LargeBinary(), nullable=False),
+    sa.Column("reason", LongText, nullable=False),
+    sa.Column("body", LongBytes, nullable=False),
     sqlite_autoincrement=True,
 )
 
@@ -101,10 +118,14 @@ class Database:
         """Open the database at the SQLAlchemy `url`; nothing is connected yet.
 
         Raises:
-            ValueError: if it is neither SQLite nor PostgreSQL; the URL is not quoted.
+            ValueError: if it is none of SQLite, PostgreSQL and MariaDB; the URL is not quoted.
         """
         parsed = _parsed(url)
+        self._url = url
         options: dict[str, Any] = {}
+        if parsed.drivername == mysql_session.DRIVER:
+            options["connect_args"] = mysql_session.connect_arguments(parsed.query)
+            parsed = parsed.set(query=mysql_session.plain_query(parsed.query))
         if parsed.get_backend_name() == "sqlite" and is_read_only:
             file = f"file:{quote(parsed.database or '')}?mode=ro"
             options["creator"] = lambda: sqlite3.connect(file, uri=True, check_same_thread=False)
@@ -113,6 +134,10 @@ class Database:
             if not is_read_only:
                 sa.event.listen(self._engine, "do_connect", _make_private)
             _tame_sqlite(self._engine, is_read_only=is_read_only)
+        elif self.dialect == "mysql":
+            settings = mysql_session.READING if is_read_only else mysql_session.WRITING
+            sa.event.listen(self._engine, "connect", mysql_session.configure(settings))
+            sa.event.listen(self._engine, "handle_error", mysql_session.let_go_when_undone)
 
     @classmethod
     def read_only(cls, url: str) -> Self:
@@ -121,8 +146,23 @@ class Database:
 
     @property
     def dialect(self) -> str:
-        """`sqlite` or `postgresql`."""
+        """`sqlite`, `postgresql` or `mysql` (which MariaDB is, too)."""
         return self._engine.dialect.name
+
+    @contextmanager
+    def upgrading(self) -> Iterator[Tx]:
+        """As `writing`, for changes of tables, which may take hours where there are many events."""
+        if self.dialect != "mysql":
+            with self.writing() as tx:
+                yield tx
+            return
+        patient = sa.make_url(self._url).update_query_dict({"read_timeout": str(_UPGRADE_S)})
+        database = Database(patient.render_as_string(hide_password=False))
+        try:
+            with database.writing() as tx:
+                yield tx
+        finally:
+            database.close()
 
     @contextmanager
     def writing(self) -> Iterator[Tx]:
@@ -162,6 +202,10 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except sa.exc.DBAPIError as error:
+        number = mysql_session.error_number(error.orig)
+        if number is not None:
+            trouble = mysql_session.trouble(number) or "it refused a statement"
+            raise CollectorDatabaseError(f"{trouble} (error {number})") from None
         raise CollectorDatabaseError(str(error.orig).strip() or type(error.orig).__name__) from error
     except sa.exc.SQLAlchemyError as error:
         raise CollectorDatabaseError(type(error).__name__) from error

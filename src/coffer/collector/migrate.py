@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from alembic import command
@@ -11,23 +11,39 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from coffer.collector.database import Database, Tx, metadata
+from coffer.collector.database import CollectorDatabaseError, Database, Tx, metadata
+from coffer.store.resumable import Journal, one_at_a_time
 
 VERSION_TABLE = "collector_version"
 """Not Alembic's usual name: an operator may keep the collector's tables in a database that has others."""
 
+_JOURNAL = "collector_upgrade"
 _ADVISORY_LOCK = 0x636F6C6C656374  # "collect"
 
 
 def upgrade(database: Database) -> None:
-    """Create or upgrade the tables, if needed; two processes may do it at once."""
+    """Create or upgrade the tables, if needed; two processes may do it at once, and one may have been interrupted."""
     config = _config()
-    with _quiet(), database.writing() as tx:
-        if database.dialect == "postgresql":
-            # SQLite's transaction keeps others out by itself.
-            tx.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
+    with _quiet(), database.upgrading() as tx, _alone(database, tx):
         config.attributes["connection"] = tx
-        command.upgrade(config, "head")
+        if database.dialect != "mysql":
+            command.upgrade(config, "head")
+            return
+        before = _context(tx).get_current_heads()
+        missing = list(ScriptDirectory.from_config(config).iterate_revisions("head", before or "base"))
+        if missing:
+            names = [script.revision for script in reversed(missing)]
+            Journal(tx, _JOURNAL).run(names, lambda name: command.upgrade(config, name))
+
+
+def _alone(database: Database, tx: Tx) -> AbstractContextManager[None]:
+    """Let nobody else upgrade meanwhile; in SQLite whoever writes is alone."""
+    if database.dialect == "mysql":
+        busy = CollectorDatabaseError("another process upgrades it")
+        return one_at_a_time(tx, "collector", busy=busy)
+    if database.dialect == "postgresql":
+        tx.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
+    return nullcontext()
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 
-from coffer.catalogue.operations import IDENTIFYING
+from coffer.catalogue.operations import IDENTIFYING, Operation
 from coffer.lifecycle.emitter import Emitter
 from coffer.lifecycle.payloads import Value
 from coffer.store.runs import Run
@@ -25,6 +25,13 @@ def ending_values(run: Run, added: Mapping[str, Value], emitter: Emitter, now: d
     identifying = {key: value for key, value in started.items() if key in IDENTIFYING}
     duration_s = max(0.0, (now - run.started_at).total_seconds())
     return {**identifying, **added, "duration_s": duration_s, **_base(run, emitter)}
+
+
+def own_subject(operation: Operation, traits: Mapping[str, str | int]) -> str | None:
+    """Return the instance that an item is about by itself, where each of a call makes another one."""
+    if operation.subject != "instance" or "instance_id" not in traits:
+        return None
+    return str(traits["instance_id"])
 
 
 def _base(run: Run, emitter: Emitter) -> dict[str, Value]:

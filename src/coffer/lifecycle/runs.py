@@ -18,10 +18,11 @@ from coffer.catalogue.operations import OPERATIONS, Operation
 from coffer.catalogue.trace import visible
 from coffer.lifecycle import aftermath, groups, moves
 from coffer.lifecycle.announcer import Announcement, Announcer
+from coffer.lifecycle.debts import Debts
 from coffer.lifecycle.emitter import Clock, utcnow
 from coffer.lifecycle.facts import instance_facts
 from coffer.lifecycle.failures import Failure
-from coffer.lifecycle.operation_facts import ending_values, start_values
+from coffer.lifecycle.operation_facts import ending_values, own_subject, start_values
 from coffer.lifecycle.patience import Patience
 from coffer.lifecycle.payloads import Value
 from coffer.store import outbox, runs
@@ -93,6 +94,7 @@ class Lifecycle:
         self._wake = wake
         self._service_ids = service_ids or {}
         self._patience = Patience(patience_s)
+        self._debts = Debts(self._settle)
 
     @contextmanager
     def begin(
@@ -117,12 +119,14 @@ class Lifecycle:
         """
         subject = instance.id if instance else instance_id
         refusal: tuple[CofferError, Failure] | None = None
-        with self.database.writing() as tx:
+        opened: list[str] = []  # or perhaps not, if the connection breaks in the commit
+        with self._debts.noted(opened), self.database.writing() as tx:
             now = self.clock()
             if instance is not None:
                 groups.take_turn(tx, operation, instance.id)
             state = moves.current_state(tx, instance.id) if instance else None
             begun = [self._open(tx, ctx, operation, subject, state, item, now) for item in items]
+            opened += [run.run_id for run in begun]
             contexts = [ctx.with_ticket(Ticket(run_id=run.run_id, operation=operation.name)) for run in begun]
             try:
                 with self.database.savepoint(tx):
@@ -176,14 +180,14 @@ class Lifecycle:
         self._patience.persist(once)
 
     def fail(self, run_id: str, error: BaseException | Failure, *, handed_to: str | None = None) -> bool:
-        """End a run as `.error`; False if it had ended already, is unknown or is another guest's."""
+        """End a run as `.error`; False if it had ended already, is unknown or is another guest's.
+
+        Raises:
+            StoreUnavailable: it will be ended as soon as the database is back.
+        """
         failure = error if isinstance(error, Failure) else Failure.of(error)
-        run = self._patience.persist(lambda: self._fail(run_id, failure, handed_to))
-        if run is None:
-            return False
-        _log_failure(run, failure)
-        self._wake()
-        return True
+        with self._debts.noted([run_id], failure, handed_to=handed_to):
+            return self._patience.persist(lambda: self._settle(run_id, failure, handed_to))
 
     def dispatch(self, context: TroveContext, cast: Callable[[TroveContext], None]) -> None:
         """Hand a begun run on; if nobody takes it, it ends as `.error`.
@@ -283,7 +287,7 @@ class Lifecycle:
             request_id=ctx.request_id,
             project_id=ctx.project_id,
             user_id=ctx.user_id,
-            instance_id=instance_id or _own_subject(operation, traits),
+            instance_id=instance_id or own_subject(operation, traits),
             item=visible(str(traits[operation.item_trait])) if operation.item_trait in traits else None,
             traits=json.dumps(traits),
             client_ip=ctx.client_ip,
@@ -307,6 +311,14 @@ class Lifecycle:
         if not runs.end(tx, run_id, now, ending=Phase.END):
             raise RunNotOpenError(f"run {run_id} is not open")
         return run
+
+    def _settle(self, run_id: str, failure: Failure, handed_to: str | None) -> bool:
+        """End a run as `.error`, and tell; False if it was not open."""
+        run = self._fail(run_id, failure, handed_to)
+        if run is not None:
+            _log_failure(run, failure)
+            self._wake()
+        return run is not None
 
     def _fail(self, run_id: str, failure: Failure, handed_to: str | None) -> Run | None:
         """Return the run if it was open and is ended now."""
@@ -369,13 +381,6 @@ class Lifecycle:
             run_id=run.run_id,
         )
         self.announcer.announce(tx, [announcement], now)
-
-
-def _own_subject(operation: Operation, traits: Mapping[str, str | int]) -> str | None:
-    """Return the instance that an item is about by itself, where each of a call makes another one."""
-    if operation.subject != "instance" or "instance_id" not in traits:
-        return None
-    return str(traits["instance_id"])
 
 
 def _log_beginnings(begun: Sequence[Run]) -> None:

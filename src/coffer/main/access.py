@@ -1,11 +1,9 @@
 """Who calls the API, and who may do what: the strategy and the rules that the configuration names."""
 
-from pathlib import Path
-
 from oslo_config import cfg
 
 from coffer.api.auth import Authenticator, NoAuth
-from coffer.api.policy import Policy, PolicyUnusable
+from coffer.api.policy import Policy, PolicyUnusable, overrides_of
 from coffer.api.routes import guards
 from coffer.main.settings import SettingsError
 
@@ -22,7 +20,7 @@ def authenticator(conf: cfg.ConfigOpts) -> Authenticator:
     from coffer.api.keystone import Keystone, KeystoneMisconfigured
 
     try:
-        return Keystone(conf)
+        return Keystone(conf, at_once=max(1, conf.api.threads // 2))
     except KeystoneMisconfigured as error:
         raise SettingsError(str(error)) from error
 
@@ -33,9 +31,20 @@ def policy(conf: cfg.ConfigOpts) -> Policy:
     Raises:
         SettingsError: if the operator's cannot be read.
     """
-    directory = Path(conf.config_file[-1]).parent if conf.config_file else None
     try:
-        return Policy(guards(), conf, directory=directory)
+        return Policy(guards(), conf)
+    except PolicyUnusable as error:
+        raise SettingsError(str(error)) from error
+
+
+def overrides(conf: cfg.ConfigOpts) -> dict[str, str]:
+    """Return the operator's rules, by name.
+
+    Raises:
+        SettingsError: if they cannot be read.
+    """
+    try:
+        return overrides_of(conf)
     except PolicyUnusable as error:
         raise SettingsError(str(error)) from error
 

@@ -27,6 +27,7 @@ def agent(
     report_interval_s: float,
     objects: ObjectStore,
     renew: Renew | None = None,
+    conductor_pin: str | None = None,
 ) -> GuestAgent:
     """Return the agent of the instance that lives in `guest_dir`, not started.
 
@@ -39,7 +40,7 @@ def agent(
         instance_id=instance_id,
         guest_dir=guest_dir,
         driver=driver,
-        conductor=ConductorClient(rpc),
+        conductor=ConductorClient(rpc, pin=conductor_pin),
         transport=rpc,
         report_interval_s=report_interval_s,
         objects=objects,

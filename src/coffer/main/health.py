@@ -47,15 +47,15 @@ class DatabaseProbe:
         return None if has_answered and self._is_well else NO_DATABASE
 
     def _ask(self) -> None:
+        is_well = False
         try:
             with self._database.reading() as tx:
                 services.list_all(tx)
+            is_well = True
         except StoreError as error:
             LOG.warning("database probe failed reason=%s", error)
-            self._is_well = False
-        else:
-            self._is_well = True
         finally:
+            self._is_well = is_well
             self._is_asking = False
             self._done.set()
 

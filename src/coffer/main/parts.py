@@ -133,7 +133,12 @@ class Site:
 
     def guest(self, instance_id: str) -> GuestClient:
         """Return the client of an instance's guest agent."""
-        return GuestClient(self.strangers.transport if self.strangers else self.rpc, instance_id)
+        transport = self.strangers.transport if self.strangers else self.rpc
+        return GuestClient(transport, instance_id, pin=self.conf.upgrade_levels.guestagent)
+
+    def tasks(self) -> TaskmanagerClient:
+        """Return the client of the taskmanagers."""
+        return TaskmanagerClient(self.rpc, pin=self.conf.upgrade_levels.taskmanager)
 
     def engines(self) -> EngineSettings:
         """Return where this machine has its database servers."""
@@ -189,7 +194,7 @@ class Site:
             Services(
                 database=self.database,
                 lifecycle=lifecycle,
-                taskmanager=TaskmanagerClient(self.rpc),
+                taskmanager=self.tasks(),
                 guest=self.guest,
                 cloud=cloud,
                 datastores=datastores,
@@ -221,7 +226,7 @@ class Site:
         """Return the watchdog, not started."""
         return Watchdog(
             lifecycle,
-            resume=resumer(TaskmanagerClient(self.rpc)),
+            resume=resumer(self.tasks()),
             interval_s=self.conf.watchdog_interval,
             service_down_s=self.conf.service_down_time,
         )

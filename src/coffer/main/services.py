@@ -181,6 +181,7 @@ def _guestagent(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, guest_dir: 
         engines=Site.engines_of(conf, guest_dir.resolve().parent.parent),
         report_interval_s=conf.report_interval,
         objects=Site.objects_of(conf, guest_dir.resolve().parent.parent),
+        conductor_pin=conf.upgrade_levels.conductor,
     )
     _started(cleanup, agent)
 
@@ -234,8 +235,12 @@ def _site(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, *, port: int = 0)
 def _database(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack) -> Database:
     url = required(conf, "database", "connection")
     with understood("[database] connection"):
-        if not migrate.is_current(url):
-            raise SettingsError("the database has another schema than this version; run: coffer db upgrade")
+        schema = migrate.schema(url)
+        if schema is migrate.Schema.OLDER:
+            raise SettingsError("the database has an older schema than this version; run: coffer db upgrade")
+        if schema is migrate.Schema.NEWER:
+            # In the middle of an upgrade this is as it should be: a service that dies comes back.
+            LOG.warning("database has the schema of a newer version, which has all that this one needs")
         database = Database(url)
     cleanup.callback(database.close)
     return database

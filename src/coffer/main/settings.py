@@ -235,6 +235,20 @@ ENGINES = (
     ),
 )
 
+UPGRADE_LEVELS = tuple(
+    cfg.StrOpt(
+        name,
+        regex=r"1\.\d{1,4}",
+        help=f"While versions are mixed: the version of the oldest {who} that may be asked (docs/upgrading.md). "
+        "Not set: all are as new as this service.",
+    )
+    for name, who in (
+        ("taskmanager", "taskmanager"),
+        ("conductor", "conductor"),
+        ("guestagent", "guest agent"),
+    )
+)
+
 GROUPS: tuple[tuple[str | None, Sequence[cfg.Opt]], ...] = (
     (None, DEFAULT),
     (None, QUOTAS),
@@ -243,6 +257,7 @@ GROUPS: tuple[tuple[str | None, Sequence[cfg.Opt]], ...] = (
     ("collector", COLLECTOR),
     ("api", API),
     ("local_cloud", LOCAL_CLOUD),
+    ("upgrade_levels", UPGRADE_LEVELS),
     ("backups", BACKUPS),
     ("guests", GUESTS),
     ("engines", ENGINES),

@@ -5,7 +5,8 @@ usage: python -m coffer.main.settings_document (--check | --write) [ROOT]
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from oslo_config import cfg
@@ -40,13 +41,15 @@ root = /var/lib/coffer
 Files that hold passwords should be readable by coffer's user only. An option that is marked *secret* is masked
 wherever oslo.config prints it.
 
-Two libraries bring options of their own:
+These libraries bring options of their own:
 
 - oslo.messaging: `transport_url` is the broker for RPC and, unless `[oslo_messaging_notifications] transport_url`
   names another one, for notifications; `[oslo_messaging_notifications] topics` is `notifications` by default;
   `[oslo_messaging_rabbit]` has TLS, heartbeats and durable queues. `control_exchange` is `trove`, which Ceilometer
   listens to. In `coffer standalone` RPC stays in the process (`kombu+memory://`), and the notifications do too unless
   `[oslo_messaging_notifications] transport_url` is set.
+- keystonemiddleware: `[keystone_authtoken]`, for `auth_strategy = keystone`, see [keystone.md](keystone.md).
+- oslo.policy: `[oslo_policy]`, see [policy.md](policy.md).
 - oslo.log: `debug`, `log_file`, `use_json`, `default_log_levels` and so on; standard error by default.
 
 """
@@ -63,23 +66,40 @@ def text() -> str:
     return "".join(parts)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Check or write; return the exit status, 1 if the document is stale."""
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A document that is written from what the program knows: where it is, of what it tells, how it is made."""
+
+    path: str
+    source: str
+    module: str
+    text: Callable[[], str]
+
+
+OPTIONS = Derived(DOCUMENT, "the options", "settings_document", text)
+
+
+def main(arguments: Sequence[str] | None = None, document: Derived = OPTIONS) -> int:
+    """Check or write `document`; return the exit status, 1 if it is stale."""
     parser = argparse.ArgumentParser(
-        prog="python -m coffer.main.settings_document", description="The document of the options."
+        prog=f"python -m coffer.main.{document.module}", description=f"The document of {document.source}."
     )
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--check", action="store_true", help="say whether the document is what the options say")
+    what.add_argument(
+        "--check", action="store_true", help=f"say whether the document is what {document.source} say"
+    )
     what.add_argument("--write", action="store_true", help="write the document anew")
     parser.add_argument(
         "root", nargs="?", type=Path, default=Path.cwd(), help="the repository (default: here)"
     )
     asked = parser.parse_args(arguments)
-    path = asked.root / DOCUMENT
+    path = asked.root / document.path
     if asked.write:
-        path.write_text(text(), encoding="utf-8")
-    if not path.exists() or path.read_text(encoding="utf-8") != text():
-        sys.stderr.write(f"{DOCUMENT} is not what the options say; run `make docs` and commit it\n")
+        path.write_text(document.text(), encoding="utf-8")
+    if not path.exists() or path.read_text(encoding="utf-8") != document.text():
+        sys.stderr.write(
+            f"{document.path} is not what {document.source} say; run `make docs` and commit it\n"
+        )
         return 1
     return 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager, nullcontext
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import sqlalchemy as sa
 
 from coffer.mysql_session import SCHEMES
 from coffer.store.database import Database, Tx
-from coffer.store.errors import SchemaUnknownError
+from coffer.store.errors import SchemaUnknownError, StoreContended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,6 +64,33 @@ def current(url: str) -> tuple[str, ...]:
         return _revisions(tx)
 
 
+class Schema(StrEnum):
+    """How the tables of a database stand to those that this coffer knows."""
+
+    CURRENT = "current"
+    OLDER = "older"
+    """It lacks something; `upgrade` brings it."""
+    NEWER = "newer"
+    """A newer coffer has been here. Migrations only add, so that this one can go on working with it."""
+
+
+def schema(url: str) -> Schema:
+    """Return how the database stands to this version.
+
+    Raises:
+        StoreUnavailable: if the database is away.
+    """
+    with _quiet():
+        scripts, found = _scripts(_config()), set(current(url))
+        heads = set(scripts.get_heads())
+        unknown = found - {script.revision for script in scripts.walk_revisions()}
+    if found == heads:
+        return Schema.CURRENT
+    # Each branch of the database has a revision; whichever is none of our heads must be one that is still to come.
+    is_newer = unknown and len(found) >= len(heads) and found - unknown <= heads
+    return Schema.NEWER if is_newer else Schema.OLDER
+
+
 def is_current(url: str) -> bool:
     """True if the database has the newest schema.
 
@@ -85,7 +113,7 @@ def _upgrade(database: Database, tx: Tx) -> tuple[str, ...]:
         if database.dialect == "mysql":
             from coffer.store.resumable import Journal
 
-            missing = list(_scripts(config).iterate_revisions("heads", before or "base"))
+            missing = list(_scripts(config).iterate_revisions("heads", before or "base", implicit_base=True))
             names = [script.revision for script in reversed(missing)]
             Journal(tx, _JOURNAL).run(names, lambda name: command.upgrade(config, name))
         else:
@@ -99,7 +127,8 @@ def _alone(database: Database, tx: Tx) -> AbstractContextManager[None]:
     if database.dialect == "mysql":
         from coffer.store.resumable import one_at_a_time
 
-        return one_at_a_time(tx, database.name, "control")
+        busy = StoreContended(database.name, "another process upgrades it")
+        return one_at_a_time(tx, "control", busy=busy)
     if database.dialect == "postgresql":
         tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
     return nullcontext()

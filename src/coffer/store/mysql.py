@@ -1,7 +1,6 @@
 """MariaDB or MySQL as the control plane's database, through PyMySQL."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event
 
@@ -35,12 +34,6 @@ def _engine(url: URL, pool_size: int, settings: Sequence[str]) -> Engine:
         pool_pre_ping=True,
         connect_args=mysql_session.connect_arguments(url.query),
     )
-
-    def _configure(connection: Any, _record: object) -> None:
-        with connection.cursor() as cursor:
-            for setting in settings:
-                cursor.execute(setting)
-
-    event.listen(engine, "connect", _configure)
+    event.listen(engine, "connect", mysql_session.configure(settings))
     event.listen(engine, "handle_error", mysql_session.let_go_when_undone)
     return engine

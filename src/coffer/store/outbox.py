@@ -4,6 +4,7 @@ Rows are numbered in the order of writing. Transactions that overlap may commit 
 of their numbers, but those of one run never overlap: its start is committed before anybody can end it.
 """
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,16 @@ _CHUNK = 500
 
 _COLUMN = OUTBOX.c
 _INSERT = sa.insert(OUTBOX).inline()
+_HORIZON = sa.text(
+    "SELECT pg_snapshot_xmin(s)::text::bigint AS oldest, pg_snapshot_xmax(s)::text::bigint AS next"
+    " FROM pg_current_snapshot() AS s"
+)
+# Told to delete what is in a list, MariaDB may read all of a small table, and wait for every row that somebody is just
+# about to commit. So it goes through the list, and finds each row by its number.
+_DELETE_MYSQL = sa.text(
+    "DELETE outbox FROM JSON_TABLE(:ids, '$[*]' COLUMNS (number BIGINT PATH '$')) AS listed"
+    " STRAIGHT_JOIN outbox ON outbox.id = listed.number"
+)
 _HEAD = sa.select(_COLUMN.id, _COLUMN.run_id, _COLUMN.severity, _COLUMN.body).order_by(_COLUMN.id)
 
 
@@ -43,11 +54,22 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
+class Horizon:
+    """How far a snapshot sees: everything of the transactions before `oldest`, nothing of those from `next` on."""
+
+    oldest: int
+    next: int
+
+
+@dataclass(frozen=True, slots=True)
 class Backlog:
     """How many messages wait, and since when the oldest does."""
 
     count: int
     oldest_created_at: datetime | None
+
+
+_ALL = Horizon(oldest=0, next=0)
 
 
 def append(tx: Tx, rows: Sequence[OutboxRow]) -> None:
@@ -71,9 +93,8 @@ def append(tx: Tx, rows: Sequence[OutboxRow]) -> None:
 def head(tx: Tx, limit: int, *, after: int = 0, excluding: Collection[int] = ()) -> list[Pending]:
     """Return the oldest messages in order, except those up to number `after` and those in `excluding`.
 
-    With `after`, a relay looks past what it has in flight, and PostgreSQL past what was deleted but is
-    still seen by an old snapshot. Messages that were committed late may stand before it: come back to 0
-    every few seconds.
+    With `after`, PostgreSQL looks past what was deleted but is still seen by an old snapshot. Messages that are
+    committed late may stand before it (`coffer.relay.cursor`).
     """
     query = _HEAD.where(_COLUMN.id > after).limit(limit)
     if excluding:
@@ -88,13 +109,26 @@ def head(tx: Tx, limit: int, *, after: int = 0, excluding: Collection[int] = ())
     ]
 
 
+def horizon(tx: Tx) -> Horizon | None:
+    """Return how far the snapshot of `tx` can see; None where the database does not tell."""
+    if tx.dialect.name == "sqlite":
+        return _ALL  # there is one writer: numbers are committed in their order
+    if tx.dialect.name == "postgresql":
+        row = tx.execute(_HORIZON).one()
+        return Horizon(oldest=row.oldest, next=row.next)
+    return None
+
+
 def delete(tx: Tx, ids: Collection[int]) -> int:
     """Delete these messages and no others; returns how many there were."""
     numbers = sorted(ids)
     deleted = 0
     for start in range(0, len(numbers), _CHUNK):
         chunk = numbers[start : start + _CHUNK]
-        deleted += tx.execute(sa.delete(OUTBOX).where(_COLUMN.id.in_(chunk))).rowcount
+        if tx.dialect.name == "mysql":
+            deleted += tx.execute(_DELETE_MYSQL, {"ids": json.dumps(chunk)}).rowcount
+        else:
+            deleted += tx.execute(sa.delete(OUTBOX).where(_COLUMN.id.in_(chunk))).rowcount
     return deleted
 
 

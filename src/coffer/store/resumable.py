@@ -15,7 +15,6 @@ import sqlalchemy as sa
 from alembic.ddl.mysql import MySQLImpl
 
 from coffer.mysql_session import error_number
-from coffer.store.errors import StoreContended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -82,7 +81,8 @@ class Journal:
                 self._open(revision)
                 apply(revision)
         finally:
-            self._tx.info.pop(Journal, None)
+            if not self._tx.invalidated:
+                self._tx.info.pop(Journal, None)
         self._table.drop(self._tx)
 
     def step(self, make: Callable[[], object]) -> None:
@@ -117,20 +117,18 @@ class Journal:
 
 
 @contextmanager
-def one_at_a_time(tx: Connection, database: str, family: str) -> Iterator[None]:
-    """Hold the lock of whoever migrates this `family` of tables; wait for who does now.
+def one_at_a_time(tx: Connection, family: str, *, busy: Exception) -> Iterator[None]:
+    """Hold the lock of whoever migrates this `family` of tables; wait for who does now, ten minutes at most.
 
-    The server lets go of it when the connection ends, however that happens.
-
-    Raises:
-        StoreContended: if somebody else holds it for ten minutes.
+    The server lets go of it when the connection ends, however that happens. `busy` is raised if it is not free by
+    then.
     """
     take = sa.text(f"SELECT GET_LOCK({_LOCK}, {_SLICE_S})")
     for _ in range(_LOCK_WAIT_S // _SLICE_S):
         if tx.scalar(take, {"family": family}) == 1:
             break
     else:
-        raise StoreContended(database, "another process upgrades it")
+        raise busy
     try:
         yield
     finally:

@@ -84,10 +84,9 @@ def hand_over(tx: Tx, run_id: str, instance_id: str) -> bool:
 
 def set_previous_state(tx: Tx, instance_id: str, operations: Collection[str], state: str) -> bool:
     """Let the open run of one of `operations` lead its instance back to another state; False if there is none."""
-    statement = sa.update(RUNS).where(
-        _COLUMN.instance_id == instance_id, _COLUMN.operation.in_(list(operations)), _IS_OPEN
-    )
-    return tx.execute(statement.values(previous_state=state)).rowcount > 0
+    # One by one: an update that looks for them would have MariaDB wait for every open run that somebody is ending.
+    found = _open(tx, _COLUMN.instance_id == instance_id, _COLUMN.operation.in_(list(operations)))
+    return sum(_change(tx, run.run_id, {"previous_state": state}) for run in found) > 0
 
 
 def end(

@@ -5,7 +5,7 @@ Two families that do not refer to each other. "control" is what the control plan
 first alone, so the second has a migration branch of its own.
 """
 
-from sqlalchemy import Column, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import Column, Index, Integer, MetaData, String, Table
 
 from coffer.store.types import Envelope, LongText, RowNumber, UtcDateTime, Word
 

@@ -23,9 +23,14 @@ class ConductorClient:
     is about is in the context's `notification`. A sign of life is a cast.
     """
 
-    def __init__(self, channel: Channel, *, answer_timeout_s: float = ANSWER_TIMEOUT_S) -> None:
-        """Send through `channel`; a report that is not answered in time may have been heard."""
-        self._rpc = CONDUCTOR.client(channel)
+    def __init__(
+        self, channel: Channel, *, pin: str | None = None, answer_timeout_s: float = ANSWER_TIMEOUT_S
+    ) -> None:
+        """Send through `channel`; no conductor is older than the version `pin`.
+
+        A report that is not answered in time may have been heard.
+        """
+        self._rpc = CONDUCTOR.client(channel, pin=pin)
         self._answer_timeout_s = answer_timeout_s
 
     def heartbeat(

@@ -2,8 +2,9 @@
 
 The typed clients are beside: `taskmanager_client`, `conductor_client`, `guest_client`.
 
-Changes add: a new method or an optional argument raises the minor version. A server skips arguments that it
-does not know, and a client gets `not_implemented` for methods that the server does not have.
+Changes add: a new method or an optional argument raises the minor version, and is a row of `added`. A message names
+the least version that it needs (`versions`). A server skips arguments that it does not know, and a client gets
+`not_implemented` for methods that the server does not have, or `peer_too_old` for what the operator has pinned.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from coffer.wire.channel import Channel, ServedChannel
 from coffer.wire.json import JSON
 from coffer.wire.rpc import RpcClient, RpcServer
+from coffer.wire.versions import Added
 
 Database = Mapping[str, JSON]
 """`{"name", "character_set"?, "collate"?}`"""
@@ -27,10 +29,12 @@ class Contract:
     topic: str
     version: str
     methods: frozenset[str]
+    added: tuple[Added, ...] = ()
+    """What came after version 1.0."""
 
-    def client(self, transport: Channel) -> RpcClient:
-        """Return a client of whichever server of the topic is free."""
-        return RpcClient(transport, topic=self.topic, version=self.version, service=self.service)
+    def client(self, transport: Channel, *, pin: str | None = None) -> RpcClient:
+        """Return a client of whichever server of the topic is free; the oldest of them has the version `pin`."""
+        return RpcClient(transport, topic=self.topic, service=self.service, added=self.added, pin=pin)
 
     def server(self, transport: ServedChannel, *, server: str, endpoint: object) -> RpcServer:
         """Return a stopped server; `server` tells the servers of the topic apart.

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from coffer.catalogue.errors import DispatchFailed, GuestUnreachable
+from coffer.catalogue.errors import DispatchFailed, GuestUnreachable, PeerTooOld
 from coffer.wire.channel import GuestsChannel
 from coffer.wire.context import TroveContext
 from coffer.wire.contracts import GUEST_SERVER, guest_contract
@@ -24,12 +24,16 @@ class GuestCalls:
         *,
         timeout_s: float = 15.0,
         restart_timeout_s: float = 180.0,
+        pin: str | None = None,
     ) -> None:
-        """Wait `timeout_s` for answers, `restart_timeout_s` where the server starts or stops."""
+        """Wait `timeout_s` for answers, `restart_timeout_s` where the server starts or stops.
+
+        The agent is not older than the version `pin`.
+        """
         self._transport = transport
         self._instance_id = instance_id
         self._contract = guest_contract(instance_id)
-        self._rpc = self._contract.client(transport)
+        self._rpc = self._contract.client(transport, pin=pin)
         self._timeout_s = timeout_s
         self._restart_timeout_s = restart_timeout_s
 
@@ -58,6 +62,8 @@ class GuestCalls:
         limit_s = timeout_s or self._timeout_s
         try:
             return self._rpc.call(ctx, method, timeout_s=limit_s, **args)
+        except PeerTooOld:
+            raise
         except (RpcTimeout, DispatchFailed) as error:
             raise GuestUnreachable(id=self._instance_id, timeout_s=limit_s) from error
 

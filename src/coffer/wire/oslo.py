@@ -66,6 +66,17 @@ def register_options(conf: cfg.ConfigOpts, *, exchange: str) -> None:
     conf.set_default("amqp_durable_queues", True, group="oslo_messaging_rabbit")
 
 
+class _NodeName(dict[str, Any]):
+    """TLS parameters in which kombu fills in the name of each node that it tries, not only of the first.
+
+    It does so where it finds none, and finds the one that it filled in before; the certificate of the next node is
+    for another name. What is unpacked from here has the name.
+    """
+
+    def __getitem__(self, name: str) -> Any:
+        return None if name == "server_hostname" else super().__getitem__(name)
+
+
 class _Connection(impl_rabbit.Connection):  # type: ignore[misc]  # oslo.messaging is untyped
     """oslo.messaging's connection, which stops sooner and never waits for ever to be made.
 
@@ -75,6 +86,12 @@ class _Connection(impl_rabbit.Connection):  # type: ignore[misc]  # oslo.messagi
     def __init__(self, conf: Any, url: Any, purpose: Any, retry: int | None = None) -> None:
         super().__init__(conf, url, purpose, retry=0 if retry is None else retry)
         self._poll_timeout: float = min(self._poll_timeout, _POLL_S)
+
+    def _fetch_ssl_params(self) -> Any:
+        """Return what TLS needs, with the name of whichever node is connected to."""
+        parameters = super()._fetch_ssl_params()
+        is_open = isinstance(parameters, dict) and parameters.get("server_hostname", "") is None
+        return _NodeName(parameters) if is_open else parameters
 
     def ensure_connection(self) -> None:
         """Connect, if that is to be done."""

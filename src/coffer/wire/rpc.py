@@ -6,7 +6,7 @@ A reply is `{"result": …}` or `{"error": {"code", "data"}}`; the code is one o
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from coffer.catalogue.errors import CofferError, DispatchFailed
@@ -16,6 +16,7 @@ from coffer.wire.delivery import Delivery, NoReplyError, NotDeliveredError
 from coffer.wire.dispatcher import Dispatcher
 from coffer.wire.json import JSON
 from coffer.wire.rpc_errors import error_from_json
+from coffer.wire.versions import FIRST, Added, fitted, number
 
 if TYPE_CHECKING:
     from coffer.wire.oslo import Listener, Messaging
@@ -108,14 +109,27 @@ class RpcClient:
     """Calls the methods of whoever listens to a topic."""
 
     def __init__(
-        self, transport: Channel, *, topic: str, version: str, service: str, server: str | None = None
+        self,
+        transport: Channel,
+        *,
+        topic: str,
+        service: str,
+        version: str = FIRST,
+        server: str | None = None,
+        added: Sequence[Added] = (),
+        pin: str | None = None,
     ) -> None:
-        """Speak to `topic` (or to one `server` of it) in `version`; `service` is its name for people."""
+        """Speak to `topic` (or to one `server` of it), at least in `version`; `service` is its name for people.
+
+        `added` is what the contract got after its first version; who is asked knows what came up to `pin`.
+        """
+        self._version = version
         self._transport = transport
         self._topic = topic
         self._server = server
-        self._version = version
         self._service = service
+        self._added = added
+        self._pin = pin
 
     def cast(self, ctx: TroveContext, method: str, /, **args: JSON) -> None:
         """Have `method` done; return when the broker has taken the message.
@@ -124,9 +138,11 @@ class RpcClient:
 
         Raises:
             DispatchFailed: if the broker did not take it in time, or has no queue for it.
+            PeerTooOld: if it needs a newer server than the operator says is there.
         """
+        message = self._message(method, args)
         try:
-            self._transport.send(self._topic, self._server, ctx.to_dict(), self._message(method, args))
+            self._transport.send(self._topic, self._server, ctx.to_dict(), message)
         except NotDeliveredError as error:
             LOG.warning("rpc not sent topic=%s method=%s reason=%s", self._topic, method, error)
             raise DispatchFailed(service=self._service) from error
@@ -137,6 +153,7 @@ class RpcClient:
         Raises:
             RpcTimeout: if no answer came in `timeout_s`.
             DispatchFailed: if the broker did not take it in time, or has no queue for it.
+            PeerTooOld: if it needs a newer server than the operator says is there.
             CofferError: what the other side raised.
         """
         message = self._message(method, args)
@@ -152,7 +169,8 @@ class RpcClient:
         return _result(reply)
 
     def _message(self, method: str, args: Mapping[str, JSON]) -> dict[str, Any]:
-        return {"method": method, "args": dict(args), "version": self._version}
+        needed, fitting = fitted(method, args, service=self._service, added=self._added, pin=self._pin)
+        return {"method": method, "args": fitting, "version": max(self._version, needed, key=number)}
 
 
 def _result(reply: object) -> JSON:

@@ -10,9 +10,9 @@ from coffer.wire.rpc import RpcTransport
 class TaskmanagerClient:
     """Hands tasks to the taskmanager; all are casts, and all raise DispatchFailed when nobody takes them."""
 
-    def __init__(self, transport: RpcTransport) -> None:
-        """Send through `transport`."""
-        self._rpc = TASKMANAGER.client(transport)
+    def __init__(self, transport: RpcTransport, *, pin: str | None = None) -> None:
+        """Send through `transport`; no taskmanager is older than the version `pin`."""
+        self._rpc = TASKMANAGER.client(transport, pin=pin)
 
     def create_instance(
         self, ctx: TroveContext, instance_id: str, databases: Sequence[Database], users: Sequence[User]

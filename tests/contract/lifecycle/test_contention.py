@@ -8,18 +8,32 @@ from tests.contract.lifecycle.ground import Ground
 
 from coffer.lifecycle.runs import Ending
 from coffer.store import instances
-from coffer.store.database import Database
+from coffer.store.database import Database, Tx
+from coffer.store.instances import Instance
 
 
-@pytest.fixture
-def ground(postgresql_url: str) -> Iterator[Ground]:
+@pytest.fixture(
+    params=[
+        pytest.param("postgresql_url", marks=pytest.mark.postgresql),
+        pytest.param("mariadb_url", marks=pytest.mark.mariadb),
+    ]
+)
+def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
     """SQLite has one writer, who is in nobody's way."""
-    database = Database(postgresql_url)
+    database = Database(request.getfixturevalue(request.param))
     yield Ground(database)
     database.close()
 
 
-@pytest.mark.postgresql
+def outlast_others(ground: Ground, tx: Tx, instance: Instance) -> None:
+    """Let it be the other transaction that is given up when this one and it wait for each other."""
+    if ground.database.dialect == "postgresql":
+        tx.exec_driver_sql("SET LOCAL deadlock_timeout = '60s'")
+        return
+    for number in range(100):  # InnoDB gives up the one that has done less
+        instances.update(tx, instance.id, instance.updated_at, name=f"name {number}")
+
+
 def test_an_ending_that_was_given_up_for_another_transaction_is_made_again(ground: Ground) -> None:
     run = ground.one_begun("instance_restart", ground.has())
     mine, theirs = ground.has(), ground.has()
@@ -28,7 +42,7 @@ def test_an_ending_that_was_given_up_for_another_transaction_is_made_again(groun
 
     def other() -> None:
         with ground.database.writing() as tx:
-            tx.exec_driver_sql("SET LOCAL deadlock_timeout = '60s'")  # so that we are the one to be given up
+            outlast_others(ground, tx, theirs)
             instances.update(tx, theirs.id, run.started_at, name="theirs")
             held.set()
             assert waits.wait(10)

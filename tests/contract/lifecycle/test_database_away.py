@@ -54,6 +54,40 @@ def test_an_ending_waits_for_a_database_that_is_down(crashing: Ground, own_serve
     assert crashing.told(bad) == ["instance_restart.start", "instance_restart.error"]
 
 
+@pytest.mark.postgresql
+def test_who_has_no_patience_owes_the_ending_and_writes_it_when_the_database_is_back(
+    crashing: Ground, own_server: PostgresqlServer
+) -> None:
+    """The watchdog looks after the runs of the dead only: without it the run would be open until its deadline."""
+    run, other = (crashing.one_begun("instance_restart", crashing.has()) for _ in range(2))
+    hasty = crashing.lifecycle()
+    own_server.stop()
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            hasty.fail(run.run_id, GuestFailed(reason="no"))
+
+    own_server.start()
+
+    wait_for(lambda: crashing.told(run)[1:] == ["instance_restart.error"], 60, "the ending")
+    assert crashing.open_runs() == [other.run_id]
+
+
+@pytest.mark.postgresql
+def test_runs_that_have_begun_unnoticed_are_ended(crashing: Ground, own_server: PostgresqlServer) -> None:
+    """A connection that breaks during the commit leaves it open whether the runs have begun."""
+    run = crashing.one_begun("instance_restart", crashing.has())
+    lifecycle, own_server_is_gone = crashing.lifecycle(), StoreUnavailable("books", "the connection was lost")
+
+    def lose_the_answer() -> None:
+        with lifecycle._debts.noted([run.run_id, "never-begun"]):
+            raise own_server_is_gone
+
+    with pytest.raises(StoreUnavailable):
+        lose_the_answer()
+
+    wait_for(lambda: crashing.told(run)[1:] == ["instance_restart.error"], 60, "the ending")
+
+
 def test_an_ending_waits_for_a_database_that_is_busy(sqlite_url: str) -> None:
     ground = Ground(Database(f"{sqlite_url}?timeout=0.05"))
     run = ground.one_begun("instance_restart", ground.has())

@@ -297,6 +297,19 @@ def test_what_an_earlier_start_left_open_is_recovered_at_once(ground: Ground, gu
     assert ground.told(handed)[-1] == "database_create.error"
 
 
+def test_a_service_that_ends_hands_over_its_own_tasks_and_no_other(ground: Ground, guard: Guard) -> None:
+    delete = claimed(ground, "instance_delete", by=guard.name)
+    restart = claimed(ground, by=guard.name)
+    others = claimed(ground, "instance_delete")
+
+    assert guard.watchdog.hand_over() == 2
+
+    assert guard.resumed.runs == [delete.run_id]
+    assert ground.told(restart)[-1] == "instance_restart.error"
+    assert ground.payload("dbaas.instance_restart.error")["error_code"] == "owner_died"
+    assert {delete.run_id, others.run_id} == set(ground.open_runs())
+
+
 def test_a_run_of_a_newer_control_plane_does_not_stop_the_watch(ground: Ground, guard: Guard) -> None:
     with ground.database.writing() as tx:
         runs.insert(tx, new_run(run_id="newer", operation="instance_teleport"))
@@ -348,6 +361,23 @@ def test_a_service_says_again_and_again_that_it_lives(ground: Ground) -> None:
                 return services.list_all(tx)[0].seen_at == ground.clock()
 
         wait_for(beaten, 20, "a sign of life")
+    finally:
+        part.stop()
+
+
+def test_a_service_says_what_keeps_it_from_its_work(ground: Ground) -> None:
+    said: list[str | None] = ["the broker " + "is away " * 1000]
+    part = presence(ground, trouble=lambda: said[-1])
+    part.start()
+    try:
+        with ground.database.reading() as tx:
+            (service,) = services.list_all(tx)
+        assert service.trouble is not None
+        assert service.trouble == (said[0] or "")[:1000]
+        said.append(None)
+        part.beat()
+        with ground.database.reading() as tx:
+            assert services.list_all(tx)[0].trouble is None
     finally:
         part.stop()
 

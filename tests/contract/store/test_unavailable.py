@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from tests.support.mariadb_server import MariadbServer
 from tests.support.postgresql_server import PostgresqlServer
 from tests.support.rows import new_message
 
@@ -41,6 +42,20 @@ with database.reading() as tx:
 """
 
 
+Server = PostgresqlServer | MariadbServer
+SERVERS = [
+    pytest.param("postgresql", marks=pytest.mark.postgresql),
+    pytest.param("mariadb", marks=pytest.mark.mariadb),
+]
+
+
+@pytest.fixture(params=SERVERS)
+def server_and_url(request: pytest.FixtureRequest) -> tuple[Server, str]:
+    """A server that may be crashed, and a database on it."""
+    kind = request.param
+    return request.getfixturevalue(f"{kind}_server"), request.getfixturevalue(f"{kind}_url")
+
+
 @contextmanager
 def opened(url: str) -> Iterator[Database]:
     database = Database(url)
@@ -64,10 +79,13 @@ def trouble(database: Database) -> str:
     return troubles.pop()
 
 
-def test_a_server_that_is_not_there_cannot_be_reached() -> None:
-    with opened(f"postgresql://coffer:{SECRET}@127.0.0.1:1/coffer?sslpassword={SECRET}") as database:
+@pytest.mark.parametrize(
+    ("scheme", "query"), [("postgresql", f"?sslpassword={SECRET}"), ("mysql", ""), ("mariadb", "")]
+)
+def test_a_server_that_is_not_there_cannot_be_reached(scheme: str, query: str) -> None:
+    with opened(f"{scheme}://coffer:{SECRET}@127.0.0.1:1/coffer{query}") as database:
         assert trouble(database) == "it cannot be reached"
-        assert database.name == "postgresql://127.0.0.1:1/coffer"
+        assert database.name == f"{scheme}://127.0.0.1:1/coffer"
 
 
 @pytest.mark.postgresql
@@ -78,14 +96,23 @@ def test_a_wrong_password_is_not_repeated(postgresql_server: PostgresqlServer) -
         assert trouble(database) == "it cannot be reached"
 
 
-@pytest.mark.postgresql
+@pytest.mark.mariadb
+def test_a_wrong_password_or_name_of_a_mariadb_is_told_apart(mariadb_server: MariadbServer) -> None:
+    url = mariadb_server.url("test_none")
+    with opened(url.replace(mariadb_server.password, SECRET)) as database:
+        assert trouble(database) == "the login was refused"
+    with opened(url) as database:
+        assert trouble(database) == "there is no such database"
+
+
 def test_a_server_that_crashes_breaks_the_transaction_and_is_found_again(
-    postgresql_server: PostgresqlServer, postgresql_url: str
+    server_and_url: tuple[Server, str],
 ) -> None:
-    with opened(postgresql_url) as database:
+    server, url = server_and_url
+    with opened(url) as database:
         with pytest.raises(StoreUnavailable), database.writing() as tx:  # noqa: PT012
             outbox.append(tx, [new_message()])
-            postgresql_server.kill_and_restart()
+            server.kill_and_restart()
             outbox.append(tx, [new_message()])
         # The pool still holds connections to the server that died; they are tried before they are given out.
         with database.writing() as tx:
@@ -94,14 +121,12 @@ def test_a_server_that_crashes_breaks_the_transaction_and_is_found_again(
             assert outbox.backlog(tx).count == 1
 
 
-@pytest.mark.postgresql
-def test_a_server_that_stops_during_the_commit_is_reported(
-    postgresql_server: PostgresqlServer, postgresql_url: str
-) -> None:
-    with opened(postgresql_url) as database:
+def test_a_server_that_stops_during_the_commit_is_reported(server_and_url: tuple[Server, str]) -> None:
+    server, url = server_and_url
+    with opened(url) as database:
         with pytest.raises(StoreUnavailable), database.writing() as tx:  # noqa: PT012
             outbox.append(tx, [new_message()])
-            postgresql_server.kill_and_restart()
+            server.kill_and_restart()
         with database.reading() as tx:
             assert outbox.backlog(tx).count == 0
 
@@ -165,7 +190,9 @@ def test_a_database_without_tables_is_a_refusal_not_an_absence(empty_database_ur
 @pytest.mark.parametrize(
     "url",
     [
-        f"mysql://coffer:{SECRET}@127.0.0.1/coffer",
+        f"oracle://coffer:{SECRET}@127.0.0.1/coffer",
+        f"mysql://coffer:{SECRET}@127.0.0.1/coffer?ssl_ca=/none/{SECRET}",
+        f"mysql://coffer:{SECRET}@127.0.0.1/coffer?ssl_wallet={SECRET}",
         f"coffer:{SECRET}@127.0.0.1",
         f"postgresql://coffer:{SECRET}@127.0.0.1:port/coffer",
         "sqlite://",

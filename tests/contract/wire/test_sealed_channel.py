@@ -197,8 +197,8 @@ def test_a_sign_of_life_counts_by_its_number_whatever_the_clocks_say(plane: Seal
     guest = plane.guest(books.id).start()
     request = {"method": "heartbeat", "version": "1.0"}
     bodies = []
-    for status in (ServiceStatus.HEALTHY, ServiceStatus.CRASHED, ServiceStatus.BUILDING):
-        args = {"status": status, "sent_at": "1970-01-01T00:00:00Z", "instance_id": "somebody else"}
+    for word in (ServiceStatus.HEALTHY, ServiceStatus.CRASHED, ServiceStatus.BUILDING):
+        args = {"status": word, "sent_at": "1970-01-01T00:00:00Z", "instance_id": "somebody else"}
         inner = Request(id="0" * 32, context={}, args=args, **request)
         outgoing = guest.book.outgoing(books.id)
         bodies.append(frames.seal(Direction.CONTROL, books.id, outgoing, inner))

@@ -46,6 +46,10 @@ def test_a_working_control_plane_has_no_problem() -> None:
             replace(WELL, services=[replace(SERVICE, seen_at=ago(31))]),
             "Service api s-1 has been silent for 31 s.",
         ),
+        (
+            replace(WELL, services=[replace(SERVICE, trouble="the broker is away")]),
+            "Service api s-1 says: the broker is away",
+        ),
         (replace(WELL, relay_holder=None), "No relay is alive: events stay in the outbox."),
         (replace(WELL, backlog=Backlog(9, ago(600))), "Events have been waiting for the broker for 10 min."),
         (

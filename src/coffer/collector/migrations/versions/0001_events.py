@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from coffer.collector.database import UtcDateTime
+from coffer.collector.database import LongBytes, LongText, UtcDateTime
 
 revision = "0001"
 down_revision = None
@@ -34,7 +34,7 @@ def upgrade() -> None:
         _key("request_id"),
         _key("run_id"),
         _key("instance_id"),
-        sa.Column("payload", sa.Text(), nullable=False),
+        sa.Column("payload", LongText, nullable=False),
         sa.UniqueConstraint("message_id", name="uq_events_message_id"),
         sqlite_autoincrement=True,
     )
@@ -50,7 +50,7 @@ def upgrade() -> None:
         "dead_letters",
         _id(),
         sa.Column("received_at", UtcDateTime(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("reason", LongText, nullable=False),
+        sa.Column("body", LongBytes, nullable=False),
         sqlite_autoincrement=True,
     )
