@@ -19,18 +19,20 @@ def measure(lab: Lab, rounds: int) -> Result:
     durable, noop = lab.peer("durable"), lab.peer("noop", driver="noop")
     theirs = Variant("durable", lambda: durable.sample("pairs", runs=PEER_RUNS))
     nothing = Variant("noop", lambda: noop.sample("pairs", runs=RUNS))
-    ours = {
-        kind: Variant(kind, partial(_announced, database)) for kind, database in lab.databases().items()
-    }
+    ours = {kind: Variant(kind, partial(_announced, database)) for kind, database in lab.databases().items()}
     interleave([theirs, nothing, *ours.values()], rounds)
     topic = "Announcing in a request"
     limits = {"SQLite": 0.1, "PostgreSQL": 1 / 3}
     rows = []
     for kind, limit in limits.items():
         goal = Goal(round(limit, 3))
-        rows.append(compared(topic, f"{kind}: time, against upstream on a durable queue", goal, ours[kind], theirs))
         rows.append(
-            compared(topic, f"{kind}: {_CPU}", Goal(1.0), ours[kind], nothing, of=lambda sample: sample.cpu_us)
+            compared(topic, f"{kind}: time, against upstream on a durable queue", goal, ours[kind], theirs)
+        )
+        rows.append(
+            compared(
+                topic, f"{kind}: {_CPU}", Goal(1.0), ours[kind], nothing, of=lambda sample: sample.cpu_us
+            )
         )
     return Result(rows)
 

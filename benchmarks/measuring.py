@@ -112,13 +112,14 @@ def compared(
     With `is_speed` the ratio is that of events a second, so theirs by ours.
     """
     pairs = [
-        (of(mine), (theirs_of or of)(other))
-        for mine, other in zip(ours.samples, theirs.samples, strict=True)
+        (of(mine), (theirs_of or of)(other)) for mine, other in zip(ours.samples, theirs.samples, strict=True)
     ]
     ratios = [other / mine if is_speed else mine / other for mine, other in pairs]
     mine, other = (statistics.median(side) for side in zip(*pairs, strict=True))
     behind = (
-        f"{1e6 / mine:,.0f}/s against {1e6 / other:,.0f}/s" if is_speed else f"{mine:,.1f} µs against {other:,.1f} µs"
+        f"{1e6 / mine:,.0f}/s against {1e6 / other:,.0f}/s"
+        if is_speed
+        else f"{mine:,.1f} µs against {other:,.1f} µs"
     )
     return Row(topic, name, goal, statistics.median(ratios), (min(ratios), max(ratios)), behind)
 

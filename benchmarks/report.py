@@ -17,7 +17,9 @@ BEGIN, END = "<!-- written by `make bench`: begin -->", "<!-- written by `make b
 def print_rows(rows: Sequence[Row]) -> None:
     """Print one line a row."""
     for row in rows:
-        print(f"  {'met    ' if row.is_met else 'NOT met'} {_figure(row):>10} {row.goal!s:>10}  {row.topic}: {row.name}")
+        print(
+            f"  {'met    ' if row.is_met else 'NOT met'} {_figure(row):>10} {row.goal!s:>10}  {row.topic}: {row.name}"
+        )
         print(f"{'':32}{_spread(row)} {row.behind}", flush=True)
 
 
@@ -55,7 +57,12 @@ def _measured(rows: Sequence[Row], notes: Sequence[str]) -> str:
     missed = [row for row in rows if not row.is_met]
     lines = [machine(), "", f"{len(rows) - len(missed)} of {len(rows)} goals are met.", ""]
     for topic in dict.fromkeys(row.topic for row in rows):
-        lines += [f"### {topic}", "", "| | goal | measured | spread of rounds | behind it | |", "|---|---|---|---|---|---|"]
+        lines += [
+            f"### {topic}",
+            "",
+            "| | goal | measured | spread of rounds | behind it | |",
+            "|---|---|---|---|---|---|",
+        ]
         lines += [
             f"| {row.name} | {row.goal} | **{_figure(row)}** | {_spread(row)} | {row.behind} | "
             f"{'met' if row.is_met else '**not met**'} |"
@@ -108,10 +115,14 @@ def _draw_ratios(rows: Sequence[Row], file: Path) -> None:
     from matplotlib import pyplot as plt
 
     names = [f"{row.topic.split(',')[0]} · {row.name}" for row in rows]
-    gains = [row.figure / row.goal.limit if row.goal.at_least else row.goal.limit / row.figure for row in rows]
+    gains = [
+        row.figure / row.goal.limit if row.goal.at_least else row.goal.limit / row.figure for row in rows
+    ]
     mpl.rcParams["svg.hashsalt"] = "coffer"
     figure, axes = plt.subplots(figsize=(13, 0.34 * len(rows) + 1.2), layout="constrained")
-    axes.barh(names, [gain - 1 for gain in gains], left=1, color=["#4a7" if row.is_met else "#c55" for row in rows])
+    axes.barh(
+        names, [gain - 1 for gain in gains], left=1, color=["#4a7" if row.is_met else "#c55" for row in rows]
+    )
     axes.set_xscale("log")
     axes.axvline(1, color="black", linewidth=1)
     axes.invert_yaxis()

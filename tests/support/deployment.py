@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, LiteralString
 
 import psycopg
+from tests.support import mariadb_server
+from tests.support.mariadb_server import MariadbServer
 from tests.support.postgresql_server import PostgresqlServer, running_server
 from tests.support.processes import kill_about
 from tests.support.rabbitmq import RabbitNode, started_node
@@ -205,8 +207,7 @@ class Deployment:
 
     def rows(self, query: LiteralString) -> list[tuple[Any, ...]]:
         """Read the control plane's database from outside."""
-        with psycopg.connect(self.database_url) as connection:
-            return connection.execute(query).fetchall()
+        return read(self.database_url, query)
 
     def events(self) -> list[dict[str, Any]]:
         """Return what was announced, in the order of its arrival, once every run is over and its events are here."""
@@ -222,11 +223,9 @@ class Deployment:
 
     def _is_collected(self) -> bool:
         ((expected,),) = self.rows("select 2 * count(*) from runs")
-        with psycopg.connect(self.collector_url) as connection:
-            found = connection.execute(
-                "select count(*) from events where event_type like 'dbaas.%'"
-            ).fetchone()
-        return found is not None and found[0] >= expected
+        query: LiteralString = "select count(*) from events where event_type like 'dbaas.%'"
+        ((found,),) = read(self.collector_url, query)
+        return bool(found >= expected)
 
     def _is_up(self) -> bool:
         for kind in KINDS:
@@ -247,12 +246,20 @@ class Deployment:
                 return False
 
 
+def read(url: str, query: LiteralString) -> list[tuple[Any, ...]]:
+    """Ask a database of either kind from outside."""
+    if url.startswith("mysql"):
+        return mariadb_server.read(url, query)
+    with psycopg.connect(url) as connection:
+        return connection.execute(query).fetchall()
+
+
 @contextmanager
 def deployment(
     options: Mapping[str, Mapping[str, object]] | None = None,
     *,
     counts: Mapping[str, int] | None = None,
-    server: PostgresqlServer | None = None,
+    server: PostgresqlServer | MariadbServer | None = None,
     has_management: bool = False,
 ) -> Iterator[tuple[Deployment, RabbitNode]]:
     """Install coffer on a RabbitMQ node and a PostgreSQL server of its own; nothing of it stays behind.

@@ -13,6 +13,8 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pymysql
 import pytest
@@ -30,8 +32,8 @@ _SETTINGS = {
     "innodb-buffer-pool-size": "32M",
     "innodb-log-file-size": "16M",
     "innodb-fast-shutdown": "2",
-    # The tests crash the server, never the machine.
-    "innodb-flush-log-at-trx-commit": "0",
+    # The tests crash the server, never the machine: what is committed must be with the kernel.
+    "innodb-flush-log-at-trx-commit": "2",
     "innodb-flush-method": "nosync",
     "innodb-doublewrite": "0",
     "max-connections": "200",
@@ -236,6 +238,25 @@ class MariadbServer:
             return False
 
         wait_for(answers, START_TIMEOUT_S, "MariaDB to answer")
+
+
+def read(url: str, query: str) -> list[tuple[Any, ...]]:
+    """Ask a database, as the account of its URL, and return the rows."""
+    parts = urlsplit(url)
+    connection = pymysql.connect(
+        host=parts.hostname,
+        port=parts.port or 0,
+        user=parts.username,
+        password=parts.password or "",
+        database=parts.path.strip("/"),
+        ssl_disabled=True,
+    )
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(query)
+            return list(cursor.fetchall())
+    finally:
+        connection.close()
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 
-from coffer.wire.publisher import BrokerUnavailable, Outgoing
+from coffer.wire.publisher import BrokerUnavailable, Flight, Outgoing
 
 
 class MemoryBroker:
@@ -53,3 +53,58 @@ class MemoryPublisher:
     def close(self) -> None:
         """Note that the relay is done with it."""
         self.is_closed = True
+
+
+class _MemoryFlight:
+    """A batch that has arrived, as far as it does; its sender learns of it when it lands."""
+
+    def __init__(
+        self, publisher: "PipelinedMemoryPublisher", stored: frozenset[int], *, is_broken: bool
+    ) -> None:
+        self._publisher = publisher
+        self._stored = stored
+        self.is_broken = is_broken
+
+    def land(self) -> frozenset[int]:
+        """Return what arrived."""
+        under_way = self._publisher.under_way
+        if self.is_broken:
+            for each in under_way:
+                each.is_broken = True
+            under_way.clear()
+            raise BrokerUnavailable("told to lose the confirms")
+        assert under_way, "it has landed before"
+        assert under_way[0] is self, "flights land in the order of sending"
+        under_way.pop(0)
+        return self._stored
+
+
+class PipelinedMemoryPublisher(MemoryPublisher):
+    """A `PipelinedPublisher` to a `MemoryBroker`: messages arrive when they are sent, confirms when they land."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        super().__init__(broker)
+        self.under_way: list[_MemoryFlight] = []
+        self.most_under_way = 0
+
+    def publish(self, batch: Sequence[Outgoing]) -> frozenset[int]:
+        """Deliver `batch` at once; nothing else may be under way."""
+        assert not self.under_way, "flights must land first"
+        return super().publish(batch)
+
+    def send(self, batch: Sequence[Outgoing]) -> Flight:
+        """Deliver `batch`, as far as the broker is told to take it, and say so when it lands."""
+        loses = bool(self._broker.loses_next_confirms)
+        try:
+            stored = super().publish(batch)
+        except BrokerUnavailable:
+            if not loses or self._broker.is_away:
+                for flight in self.under_way:
+                    flight.is_broken = True
+                self.under_way.clear()
+                raise
+            stored = frozenset()
+        flight = _MemoryFlight(self, stored, is_broken=loses)
+        self.under_way.append(flight)
+        self.most_under_way = max(self.most_under_way, len(self.under_way))
+        return flight

@@ -1,9 +1,11 @@
 """Brokers and databases that speak TLS, and coffer deployed on them with the sample configuration."""
 
+import base64
 import re
+import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,15 +20,22 @@ from tests.support.rabbitmq import RabbitNode, require_rabbitmq
 from tests.support.scratch import scratch
 
 SAMPLE = Path(__file__).parents[2] / "etc" / "coffer.conf.sample"
+ENOUGH_FOR_NOTIFICATIONS = r"^(trove|notifications\..*|coffer-collector)$"
+"""What docs/deploy.md lets the account on the broker of notifications do."""
 PLACEHOLDER = re.compile(r"<[A-Z_]+>")
 
 
 @dataclass
 class TlsNode(RabbitNode):
-    """A node that also listens for TLS, with `certificate`."""
+    """A node that also listens for TLS, with `certificate`; so does its management API where there is one.
+
+    Its user may configure, write and read what `allowed` matches.
+    """
 
     certificate: Certificate | None = None
     tls_port: int = field(default_factory=free_port)
+    secure_management_port: int = 0
+    allowed: str = ".*"
 
     def prepare(self) -> None:
         """Write the files of the node."""
@@ -39,16 +48,31 @@ class TlsNode(RabbitNode):
                 f"ssl_options.keyfile = {self.certificate.key}\n"
                 "ssl_options.verify = verify_none\n"
             )
+            if self.secure_management_port:
+                (self.root / "enabled_plugins").write_text("[rabbitmq_management].\n")
+                settings.write(
+                    "management.ssl.ip = 127.0.0.1\n"
+                    f"management.ssl.port = {self.secure_management_port}\n"
+                    f"management.ssl.certfile = {self.certificate.certificate}\n"
+                    f"management.ssl.keyfile = {self.certificate.key}\n"
+                )
+
+    def _definitions(self) -> dict[str, object]:
+        made = super()._definitions()
+        permission = dict.fromkeys(("configure", "write", "read"), self.allowed)
+        return {**made, "permissions": [{"user": self.user, "vhost": "/", **permission}]}
 
 
 @contextmanager
-def tls_nodes(certificates: Sequence[Certificate]) -> Iterator[list[TlsNode]]:
-    """Give a running node for each certificate, started side by side, and leave nothing of them."""
+def both_brokers(authority: Authority) -> Iterator[tuple[TlsNode, TlsNode]]:
+    """Give the broker of RPC and that of notifications, started side by side, and leave nothing of them."""
     require_rabbitmq()
-    nodes = [
-        TlsNode(Path(tempfile.mkdtemp(prefix="coffer-rabbitmq-", dir="/tmp")), certificate=each)
-        for each in certificates
-    ]
+    roots = [Path(tempfile.mkdtemp(prefix="coffer-rabbitmq-", dir="/tmp")) for _ in range(2)]
+    rpc = TlsNode(roots[0], certificate=authority.issue("rpc", hosts=["127.0.0.1"]))
+    rpc.secure_management_port = free_port()
+    notifications = TlsNode(roots[1], certificate=authority.issue("notifications"))
+    notifications.allowed = ENOUGH_FOR_NOTIFICATIONS
+    nodes = (rpc, notifications)
     try:
         for node in nodes:
             node.prepare()
@@ -119,9 +143,8 @@ def secured_deployment() -> Iterator[Secured]:
     """Deploy coffer as the sample configuration says; nothing of it stays behind."""
     with scratch() as root, running_server() as server:
         authority = Authority(root / "authority")
-        certificates = [authority.issue("rpc", hosts=["127.0.0.1"]), authority.issue("notifications")]
         refuse_plain_connections(server, authority)
-        with tls_nodes(certificates) as (rpc, notifications):
+        with both_brokers(authority) as (rpc, notifications):
             yield from _deployed(root, authority, server, rpc, notifications)
 
 
@@ -141,6 +164,8 @@ def _deployed(
         "RPC_BROKER": f"127.0.0.1:{rpc.tls_port}",
         "NOTIFICATION_PASSWORD": notifications.password,
         "NOTIFICATION_BROKER": f"127.0.0.1:{notifications.tls_port}",
+        "MANAGEMENT": f"127.0.0.1:{rpc.secure_management_port}",
+        "GUESTS_SECRET": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         "DATABASE_PASSWORD": server.password,
         "DATABASE": f"127.0.0.1:{server.port}",
         "CA_FILE": str(authority.ca_file),

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from coffer.lifecycle import windows
+from coffer.lifecycle.agreed_clock import AgreedClock
 from coffer.lifecycle.announcer import Announcement
 from coffer.lifecycle.exists import Transformer
 from coffer.lifecycle.runs import Lifecycle
@@ -48,6 +49,7 @@ class ExistsAudit:
     ) -> None:
         """Announce windows of `interval_s`; a window that has begun to be announced keeps the length that it had."""
         self._lifecycle = lifecycle
+        self._clock = AgreedClock(lifecycle.database, lifecycle.clock)
         self._transformer = transformer
         self._interval_s = interval_s
         self._settle = timedelta(seconds=settle_s)
@@ -64,7 +66,7 @@ class ExistsAudit:
         """
         seen = self._seen = self._seen or self._stand()
         window = self._window(seen)
-        if self._lifecycle.clock() < window.end + self._settle:
+        if self._clock() < window.end + self._settle:
             return False
         with self._lifecycle.database.reading() as tx:
             if outbox.holds_more_than(tx, self._most_waiting):
@@ -87,7 +89,7 @@ class ExistsAudit:
             stand = audits.get(tx, EXISTS)
         if stand is not None:
             return stand
-        first = _audit(windows.containing(self._lifecycle.clock(), self._interval_s))
+        first = _audit(windows.containing(self._clock(), self._interval_s))
         with self._lifecycle.database.writing() as tx:
             audits.start(tx, first)
         # If somebody was faster, and his window is another, ours is refused when it is announced.

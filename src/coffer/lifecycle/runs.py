@@ -154,8 +154,7 @@ class Lifecycle:
             RunNotOpenError: if the run has ended, is unknown, or was not handed to the guest `handed_to`.
         """
         with self.database.writing() as tx:
-            now = self.clock()
-            run = self._close(tx, run_id, now, handed_to=handed_to)
+            run, now = self._close(tx, run_id, handed_to=handed_to)
             moves.succeed(tx, run, now)
             ending = Ending(tx=tx, run=run, now=now)
             yield ending
@@ -302,15 +301,16 @@ class Lifecycle:
         self._announce(tx, run, operation, Phase.START, values, now)
         return run
 
-    def _close(self, tx: Tx, run_id: str, now: datetime, *, handed_to: str | None) -> Run:
+    def _close(self, tx: Tx, run_id: str, *, handed_to: str | None) -> tuple[Run, datetime]:
         run = runs.get(tx, run_id)
         if run is None or run.ended_at is not None:
             raise RunNotOpenError(f"run {run_id} is not open")
         if handed_to is not None and run.handed_to != handed_to:
             raise RunNotOpenError(f"run {run_id} was not handed to instance {handed_to}")
+        now = max(self.clock(), run.started_at)  # it may have begun by a faster clock
         if not runs.end(tx, run_id, now, ending=Phase.END):
             raise RunNotOpenError(f"run {run_id} is not open")
-        return run
+        return run, now
 
     def _settle(self, run_id: str, failure: Failure, handed_to: str | None) -> bool:
         """End a run as `.error`, and tell; False if it was not open."""
@@ -326,7 +326,7 @@ class Lifecycle:
             run = runs.get(tx, run_id)
             if run is None or (handed_to is not None and run.handed_to != handed_to):
                 return None
-            now = self.clock()
+            now = max(self.clock(), run.started_at)
             if not self._end_as_error(tx, run, failure, now):
                 return None
             moves.restore(tx, run, failure, now)

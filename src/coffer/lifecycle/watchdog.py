@@ -7,6 +7,7 @@ from datetime import datetime
 
 from coffer.catalogue.errors import DeadlineExceeded, DispatchFailed, OwnerDied
 from coffer.catalogue.operations import OPERATIONS
+from coffer.lifecycle.agreed_clock import AgreedClock
 from coffer.lifecycle.presence import BEAT_INTERVAL_S
 from coffer.lifecycle.runs import Lifecycle
 from coffer.store import runs, services
@@ -30,6 +31,7 @@ class Watchdog:
     ) -> None:
         """Take a service for dead after `service_down_s` without a sign of life, the last of them under our eyes."""
         self._lifecycle = lifecycle
+        self._clock = AgreedClock(lifecycle.database, lifecycle.clock)
         self._resume = resume
         self._interval_s = interval_s
         self._service_down_s = service_down_s
@@ -53,7 +55,7 @@ class Watchdog:
     def sweep(self) -> int:
         """End overdue and orphaned runs; return how many were ended or resumed."""
         lifecycle = self._lifecycle
-        now = lifecycle.clock()
+        now = self._clock()
         with lifecycle.database.reading() as tx:
             overdue = runs.overdue(tx, now)
             dead = self._confirmed(services.dead(tx, now, self._service_down_s), now)
@@ -101,7 +103,7 @@ class Watchdog:
         )
 
     def _recover_one(self, run: Run) -> bool:
-        if run.deadline_at <= self._lifecycle.clock():
+        if run.deadline_at <= self._clock():
             return self._expire(run)
         if not OPERATIONS[run.operation].resumable:
             return self._lifecycle.fail(run.run_id, OwnerDied(operation=run.operation))
@@ -124,7 +126,7 @@ class Watchdog:
 
     def _send_unsent(self) -> None:
         unsent, self._unsent = self._unsent, []
-        now = self._lifecycle.clock()
+        now = self._clock()
         for run in unsent:
             if run.deadline_at > now:
                 self._hand_on(run)

@@ -26,6 +26,7 @@ _NAMES: tuple[tuple[str | None, tuple[str, ...]], ...] = (
         ),
     ),
     ("local_cloud", ("min_free_gib",)),
+    ("upgrade_levels", ("conductor",)),
     ("engines", ("bin_dirs", "initialising_account")),
 )
 

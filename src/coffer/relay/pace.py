@@ -34,6 +34,11 @@ class Pace:
         self.failures = 0
         """Attempts that failed since the last one that succeeded."""
 
+    @property
+    def is_full(self) -> bool:
+        """True when nothing has failed lately."""
+        return not self.failures and self.limit == self._batch_size
+
     def failed(self) -> None:
         """Note an attempt that met trouble."""
         self.failures += 1

@@ -53,6 +53,11 @@ class Parking:
         """True when no further message can be set aside."""
         return len(self) >= self._capacity
 
+    @property
+    def is_empty(self) -> bool:
+        """True when nobody has been set aside, or only so long ago that it is forgotten."""
+        return not self._lines
+
     def excluded(self, now_s: float) -> frozenset[int]:
         """The rows that the next look into the outbox skips; lines that have rested enough are let go."""
         for key, line in list(self._lines.items()):

@@ -4,12 +4,16 @@ It never looks into a message.
 
 Why the order holds. A message is sent only when every earlier message of its run is known to be in the
 broker: either this relay saw it confirmed in an earlier wave, or its row is gone from the outbox, and rows go
-only after a confirmation. The outbox is always read from its true head in one statement, so an earlier
-message that still waits is seen, or is among those that this relay has set aside, whose followers wait behind
-them. This argument does not mention the lease: even if two relays publish at once, each message *arrives
+only after a confirmation. The outbox is always read from its head in one statement (from its true one, or from
+where nothing earlier is left or will come, `coffer.relay.cursor`), so an earlier message that still waits is seen,
+or is among those that this relay has set aside, whose followers wait behind them.
+This argument does not mention the lease: even if two relays publish at once, each message *arrives
 first* after all messages before it. What a second relay (or a crash between the confirmation and the
 deletion) can add is a repetition of something that arrived before, byte for byte with the same `message_id`,
 and consumers drop those.
+
+Two ways. While all is well a long outbox is carried batch after batch, two of them under way
+(`coffer.relay.stream`); in any trouble, and through a publisher that sends one batch at a time, wave by wave.
 
 What the lease is for. It keeps two relays from doing everything twice. So a relay that finds its lease gone,
 or that could not renew it in time, stops after the wave that is under way and does not send the rest of its
@@ -33,11 +37,12 @@ from coffer.relay.health import Health, Part, RelayStatus, Role
 from coffer.relay.lease import TTL_S, Lease
 from coffer.relay.pace import Pace
 from coffer.relay.parking import Parking
+from coffer.relay.stream import SendError, Stream
 from coffer.relay.waves import waves
 from coffer.store import outbox
 from coffer.store.database import Database
 from coffer.store.outbox import Pending
-from coffer.wire.publisher import BrokerUnavailable, Outgoing, Publisher
+from coffer.wire.publisher import BrokerUnavailable, Outgoing, PipelinedPublisher, Publisher
 
 LOG = logging.getLogger(__name__)
 
@@ -53,10 +58,6 @@ class Outcome(StrEnum):
     IDLE = "idle"
     STANDBY = "standby"
     TROUBLE = "trouble"
-
-
-class _SendError(Exception):
-    """The publisher raised (its exception is the cause): broker trouble, whatever the exception is."""
 
 
 class Relay:
@@ -99,6 +100,16 @@ class Relay:
         self._parking = Parking()
         self._health = Health(clock)
         self._stopping = threading.Event()
+        self._stream: Stream | None = None
+        if isinstance(publisher, PipelinedPublisher):
+            self._stream = Stream(
+                database,
+                publisher,
+                self._lease,
+                batch_size=batch_size,
+                stopping=self._stopping,
+                monotonic=monotonic,
+            )
         self._thread: threading.Thread | None = None
 
     def status(self) -> RelayStatus:
@@ -137,7 +148,7 @@ class Relay:
         """
         try:
             outcome = self._pass()
-        except _SendError as error:
+        except SendError as error:
             cause = error.__cause__ or error
             return self._failed(Part.BROKER, cause, unexpected=not isinstance(cause, BrokerUnavailable))
         except Exception as error:  # noqa: BLE001 - one of the six loops: whatever it is, events wait and we go on
@@ -150,14 +161,35 @@ class Relay:
     def _pass(self) -> Outcome:
         if not self._lease.hold():
             self._health.acts_as(Role.STANDBY)
+            if self._stream is not None:
+                self._stream.reset()
             return Outcome.STANDBY
         self._health.acts_as(Role.ACTIVE)
+        if self._stream is not None and self._pace.is_full and self._parking.is_empty:
+            return self._carry_along(self._stream)
+        return self._carry_carefully()
+
+    def _carry_carefully(self) -> Outcome:
+        """Read a batch, and publish of it what may go now."""
         excluding = self._parking.excluded(self._monotonic())
         with self._database.reading() as tx:
             rows = outbox.head(tx, self._batch_size, excluding=excluding)
         if not rows:
             return Outcome.IDLE
         return self._carry(self._parking.without_those_behind(rows, self._monotonic()))
+
+    def _carry_along(self, stream: Stream) -> Outcome:
+        """All is well: batch after batch, two of them under way."""
+        carried = stream.carry(
+            lambda confirmed: self._health.counts(confirmed=confirmed, refused=0, set_aside=0)
+        )
+        refused = self._sort(carried.refused, frozenset())
+        if carried.confirmed or refused:
+            self._broker_answers()
+        if refused:
+            self._health.counts(confirmed=0, refused=refused, set_aside=len(self._parking))
+            self._carry_carefully()
+        return Outcome.WORKED if carried.read else Outcome.IDLE
 
     def _carry(self, rows: Sequence[Pending]) -> Outcome:
         """Publish those of `rows` that may go now: a batch, then at most one that must travel alone."""
@@ -172,7 +204,7 @@ class Relay:
         """Publish one suspect. When others got through just before, its failure is its own and no outage."""
         try:
             return self._publish([row])
-        except _SendError:
+        except SendError:
             if not others_got_through:
                 raise
             # Without a traceback: it is the message's fault, and comes again with each attempt.
@@ -214,7 +246,7 @@ class Relay:
             # the next attempt try another one, and if that gets through, the suspicion is right.
             if len(rows) == 1:
                 self._parking.refuse(rows[0], self._monotonic(), suspect=True)
-            raise _SendError from error
+            raise SendError from error
 
     def _sort(self, sent: Sequence[Pending], taken: frozenset[int]) -> int:
         """Set aside what the broker did not take; return how many."""

@@ -9,7 +9,7 @@ import logging
 import os
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import amqp
@@ -17,6 +17,7 @@ from amqp.exceptions import AMQPError, PreconditionFailed
 from amqp.method_framing import frame_handler as amqp_frame_handler
 from amqp.method_framing import frame_writer
 
+from coffer.wire.amqp_frames import publication
 from coffer.wire.amqp_settings import AmqpHost, AmqpSettings
 from coffer.wire.amqp_strangers import bodies_only
 from coffer.wire.mismatch import explain
@@ -236,6 +237,24 @@ class AmqpLink:
             self._channel.basic_publish(
                 message, exchange=self.settings.exchange, routing_key=routing_key, mandatory=True
             )
+
+    def publish_all(self, messages: Iterable[tuple[bytes, str, str]]) -> None:
+        """Send persistent messages (body, routing key, correlation id) that must reach a queue, in one piece.
+
+        Without py-amqp's method for it, whose bookkeeping costs several times as much as the sending.
+        """
+        exchange, frame_max = self.settings.exchange, self._connection.frame_max
+        frames: list[bytes] = []
+        for body, routing_key, correlation_id in messages:
+            frames += publication(
+                body,
+                exchange=exchange,
+                routing_key=routing_key,
+                correlation_id=correlation_id,
+                frame_max=frame_max,
+            )
+        with self._failing():
+            self._connection.transport.write(b"".join(frames))
 
     def consume(self, queue: str, prefetch: int, on_message: Callable[[int, bytes], None]) -> None:
         """Have up to `prefetch` unacknowledged messages delivered; `on_message` gets tag and body."""

@@ -20,6 +20,18 @@ class Confirms:
         """How many messages the broker has not answered for."""
         return len(self._ids)
 
+    def is_answered(self, tag: int) -> bool:
+        """Whether the broker has answered for every message up to `tag`, in whatever order it did."""
+        # Tags stand in the order of publishing: the first is the oldest that is still open.
+        return next(iter(self._ids), tag + 1) > tag
+
+    def take(self, ids: frozenset[int]) -> tuple[frozenset[int], frozenset[int]]:
+        """Return which of `ids` were confirmed and which refused, and forget both."""
+        confirmed, refused = frozenset(ids & self._confirmed), frozenset(ids & self.refused)
+        self._confirmed -= ids
+        self.refused -= ids
+        return confirmed, refused
+
     def restart(self) -> None:
         """Forget everything: a new channel counts from 1."""
         self.published = 0

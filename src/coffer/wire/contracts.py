@@ -66,8 +66,10 @@ TASKMANAGER = Contract(
 CONDUCTOR = Contract(
     service="conductor",
     topic="trove-conductor",
-    version="1.0",
+    version="1.1",
     methods=frozenset({"heartbeat", "notify_end", "notify_exc_info"}),
+    # The door says it, not the guest: the number of the sealed message.
+    added=(Added("1.1", "heartbeat", "order", is_dispensable=True),),
 )
 
 GUEST_SERVER = "guest"
@@ -79,7 +81,7 @@ def guest_contract(instance_id: str) -> Contract:
     return Contract(
         service="guest agent",
         topic=f"guestagent.{instance_id}",
-        version="1.0",
+        version="1.1",
         methods=frozenset(
             {
                 "prepare",
@@ -118,4 +120,5 @@ def guest_contract(instance_id: str) -> Contract:
                 "status",
             }
         ),
+        added=(Added("1.1", "take_credentials"),),
     )

@@ -5,7 +5,7 @@ The relay is its only user. A publisher belongs to one thread at a time.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class BrokerUnavailable(Exception):  # noqa: N818 - the name that the other floors agreed on
@@ -41,4 +41,31 @@ class Publisher(Protocol):
 
     def close(self) -> None:
         """Let go of every connection; may be called twice."""
+        ...
+
+
+class Flight(Protocol):
+    """Messages that are under way to the broker."""
+
+    def land(self) -> frozenset[int]:
+        """Wait for the broker's answers and return the ids that are stored safely; as for `publish`.
+
+        Flights land in the order in which they were sent. One that broke off takes those after it along.
+
+        Raises:
+            BrokerUnavailable: if no message of the flight is known to be stored.
+        """
+        ...
+
+
+@runtime_checkable
+class PipelinedPublisher(Publisher, Protocol):
+    """A publisher that can send the next messages while it waits for the answers to the last."""
+
+    def send(self, batch: Sequence[Outgoing]) -> Flight:
+        """Begin to publish `batch`; `publish` must not be called before all flights have landed.
+
+        Raises:
+            BrokerUnavailable: if the connection broke; flights that are under way may still tell what has arrived.
+        """
         ...

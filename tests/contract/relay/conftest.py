@@ -16,7 +16,7 @@ from tests.support.databases import (
     sqlite_template,
     sqlite_url,
 )
-from tests.support.publishers import MemoryBroker, MemoryPublisher
+from tests.support.publishers import MemoryBroker, MemoryPublisher, PipelinedMemoryPublisher
 
 from coffer.relay.relay import Relay
 from coffer.store import outbox
@@ -96,12 +96,24 @@ def broker() -> MemoryBroker:
     return MemoryBroker()
 
 
+@pytest.fixture(params=[MemoryPublisher, PipelinedMemoryPublisher], ids=["in waves", "pipelined"])
+def new_publisher(request: pytest.FixtureRequest) -> Callable[[MemoryBroker], MemoryPublisher]:
+    """Both ways of the relay keep the same promises."""
+    kind: type[MemoryPublisher] = request.param
+    return kind
+
+
 @pytest.fixture
-def new_relay(database: Database, broker: MemoryBroker, clock: Clock) -> Callable[..., Relay]:
+def new_relay(
+    database: Database,
+    broker: MemoryBroker,
+    clock: Clock,
+    new_publisher: Callable[[MemoryBroker], MemoryPublisher],
+) -> Callable[..., Relay]:
     def make(holder: str = "relay-1", batch_size: int = 500) -> Relay:
         return Relay(
             database,
-            MemoryPublisher(broker),
+            new_publisher(broker),
             holder,
             clock.now,
             batch_size=batch_size,

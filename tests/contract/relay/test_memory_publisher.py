@@ -1,7 +1,7 @@
 """The twin keeps the promises of `Publisher` that the relay's tests rest on."""
 
 import pytest
-from tests.support.publishers import MemoryBroker, MemoryPublisher
+from tests.support.publishers import MemoryBroker, MemoryPublisher, PipelinedMemoryPublisher
 
 from coffer.wire.publisher import BrokerUnavailable, Outgoing, Publisher
 
@@ -37,3 +37,23 @@ def test_lost_confirms_mean_that_the_batch_arrived_and_nobody_knows() -> None:
         MemoryPublisher(broker).publish(BATCH)
     assert broker.delivered == [b"seven", b"eight"]
     assert MemoryPublisher(broker).publish(BATCH) == {7, 8}
+
+
+def test_what_is_under_way_has_arrived_and_is_confirmed_when_it_lands() -> None:
+    broker = MemoryBroker()
+    publisher = PipelinedMemoryPublisher(broker)
+    broker.refuses = lambda body: body == b"seven"
+    first, second = publisher.send(BATCH[:1]), publisher.send(BATCH[1:])
+    assert broker.delivered == [b"eight"]
+    assert [first.land(), second.land()] == [set(), {8}]
+
+
+def test_a_flight_that_breaks_off_takes_those_after_it_along() -> None:
+    broker = MemoryBroker()
+    publisher = PipelinedMemoryPublisher(broker)
+    broker.loses_next_confirms = 1
+    flights = [publisher.send(BATCH[:1]), publisher.send(BATCH[1:])]
+    assert broker.delivered == [b"seven", b"eight"]
+    for flight in flights:
+        with pytest.raises(BrokerUnavailable):
+            flight.land()

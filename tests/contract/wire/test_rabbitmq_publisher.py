@@ -314,3 +314,57 @@ def test_heartbeats_keep_an_idle_connection_and_notice_a_dead_one(
         wait_for(lambda: "lost while idle" in caplog.text, 10, "the heart to notice")
     finally:
         publisher.close()
+
+
+def test_two_flights_are_under_way_and_land_in_order(
+    rabbit: RabbitNode, topic: str, publisher: AmqpPublisher
+) -> None:
+    batches = [outgoing(500, first_id=1 + 500 * number) for number in range(4)]
+    under_way = [publisher.send(batch) for batch in batches[:2]]
+    for number, batch in enumerate(batches):
+        assert under_way.pop(0).land() == ids(batch)
+        if number < 2:
+            under_way.append(publisher.send(batches[number + 2]))
+
+    assert bodies(rabbit, f"{topic}.info") == [message.body for batch in batches for message in batch]
+
+
+def test_what_is_refused_of_one_flight_is_missing_from_that_flight_only(
+    rabbit: RabbitNode, topic: str, publisher: AmqpPublisher
+) -> None:
+    publisher.publish(outgoing(1))
+    delete_queue(rabbit, f"{topic}.info")
+
+    first = publisher.send(outgoing(20, first_id=100))
+    second = publisher.send(outgoing(5, first_id=200, severity="error"))
+
+    assert (first.land(), second.land()) == (frozenset(), set(range(200, 205)))
+    assert publisher.send(outgoing(20, first_id=100)).land() == set(range(100, 120))
+
+
+def test_flights_on_a_broker_that_dies_tell_what_arrived_or_raise(
+    rabbit: RabbitNode, topic: str, publisher: AmqpPublisher
+) -> None:
+    publisher.publish(outgoing(1))
+    safe = publisher.send(outgoing(10, first_id=10))
+    assert safe.land() == set(range(10, 20))
+    rabbit.freeze()
+    flights = [publisher.send(outgoing(20, first_id=100 * number)) for number in (1, 2)]
+    rabbit.kill()
+    for flight in flights:
+        with pytest.raises(BrokerUnavailable):
+            flight.land()
+    rabbit.start()
+
+    assert publisher.send(outgoing(5, first_id=1000)).land() == set(range(1000, 1005))
+    assert len(bodies(rabbit, f"{topic}.info")) == 16
+
+
+def test_a_connection_that_died_while_idle_is_no_outage_for_flights_either(
+    rabbit: RabbitNode, publisher: AmqpPublisher
+) -> None:
+    publisher.publish(outgoing(1))
+    rabbit.kill()
+    rabbit.start()
+
+    assert publisher.send(outgoing(3, first_id=2)).land() == {2, 3, 4}

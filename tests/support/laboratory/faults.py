@@ -121,13 +121,21 @@ def _broker_in_alarm(place: Laboratory) -> Iterator[None]:
 
 @contextmanager
 def _queues_deleted(place: Laboratory) -> Iterator[None]:
-    """Delete every queue that a notification could go to, each in a moment at which it is empty."""
+    """Delete every queue that a notification could go to.
+
+    The relays stand still meanwhile: what a queue holds is gone with it, and the broker confirms what is on its way
+    into a queue that is being deleted. So each queue is emptied into the hands of the witnesses first.
+    """
     place.stop_listening()
-    collectors = place.coffer.of("collector")
-    for service in collectors:
+    for service in place.coffer.of("collector"):
         service.terminate()
-    for queue in QUEUES:
-        wait_for(partial(_is_deleted, place, queue), TAKEN_OVER_S, f"the end of queue {queue}")
+    relays = [service.pid for service in place.coffer.of("relay")]
+    signal_all(relays, signal.SIGSTOP)
+    try:
+        for queue in QUEUES:
+            wait_for(partial(_is_deleted, place, queue), TAKEN_OVER_S, f"the end of queue {queue}")
+    finally:
+        signal_all(relays, signal.SIGCONT)
     try:
         yield
     finally:
@@ -135,15 +143,13 @@ def _queues_deleted(place: Laboratory) -> Iterator[None]:
 
 
 def _is_deleted(place: Laboratory, queue: str) -> bool:
-    """Empty a queue into the hands of the witnesses and delete it, unless a message was faster."""
+    """Empty a queue and delete it, once nobody holds anything of it that is not acknowledged."""
     place.take_queue(queue)
-    import amqp
-
-    try:
-        with channel(place.node) as opened:
-            opened.queue_delete(queue, if_empty=True)
-    except amqp.PreconditionFailed:
+    rows = place.node.control("list_queues", "name", "messages").splitlines()
+    if [queue, "0"] not in [row.split() for row in rows]:
         return False
+    with channel(place.node) as opened:
+        opened.queue_delete(queue)
     return True
 
 
