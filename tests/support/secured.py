@@ -169,7 +169,6 @@ def _deployed(
         "DATABASE_PASSWORD": server.password,
         "DATABASE": f"127.0.0.1:{server.port}",
         "CA_FILE": str(authority.ca_file),
-        "GUESTS_SECRET": made.guest_secret,
         "API_PORT": str(made.port),
         "ROOT": str(root),
     }
