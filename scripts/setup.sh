@@ -50,6 +50,9 @@ test)
     install_into .venv-ceilometer constraints-ceilometer.txt 'ceilometer>=27,<28'
     install_into .venv-keystone constraints-keystone.txt 'keystone>=30,<31' waitress
     [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || apt_install rabbitmq-server
+    # The programs only: the tests start servers of their own, and no service of the system is wanted.
+    { [ -x /usr/sbin/mariadbd ] && command -v mariadb-install-db my_print_defaults >/dev/null; } ||
+        apt_install mariadb-server-core mariadb-client-core
     ;;
 soak) # besides what the tests need: a wall clock that can be set, and networks that can be cut
     compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || apt_install libfaketime

@@ -17,10 +17,11 @@ TOLERATED_S: Final = 5.0
 
 
 class AgreedClock:
-    """The earlier of our time and the database's; says in the log when they differ, and when they agree again."""
+    """The earlier of our time and the database's; one that `tells` logs when they differ, and when they agree again."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, *, tells: bool = False) -> None:
         """Compare `clock` with the clock of `database`."""
+        self._tells = tells
         self._database = database
         self._clock = clock
         self._differed = False
@@ -36,11 +37,14 @@ class AgreedClock:
         ours = self._clock()
         if theirs is None:
             return ours
-        ahead_s = (ours - theirs).total_seconds()
+        if self._tells:
+            self._tell((ours - theirs).total_seconds())
+        return min(ours, theirs)
+
+    def _tell(self, ahead_s: float) -> None:
         differ = abs(ahead_s) > TOLERATED_S
         if differ and not self._differed:
             LOG.error("the clocks of this machine and of the database differ ahead_s=%.1f", ahead_s)
         elif self._differed and not differ:
             LOG.warning("the clocks of this machine and of the database agree again")
         self._differed = differ
-        return min(ours, theirs)

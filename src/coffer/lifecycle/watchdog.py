@@ -31,7 +31,7 @@ class Watchdog:
     ) -> None:
         """Take a service for dead after `service_down_s` without a sign of life, the last of them under our eyes."""
         self._lifecycle = lifecycle
-        self._clock = AgreedClock(lifecycle.database, lifecycle.clock)
+        self._clock = AgreedClock(lifecycle.database, lifecycle.clock, tells=True)
         self._resume = resume
         self._interval_s = interval_s
         self._service_down_s = service_down_s

@@ -1,6 +1,7 @@
 """The laboratory's table, for people and for the document."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from tests.support.laboratory.experiment import Result
 
@@ -39,13 +40,5 @@ def document(results: Sequence[Result], left_out: Mapping[str, str]) -> str:
     """Return docs/faults.md."""
     faults = "\n".join(f"| {each.fault.name} | {each.fault.sentence} |" for each in results)
     missing = "".join(f"\nNot made on that machine: {name}: {why}.\n" for name, why in left_out.items())
-    return TEXT.format(table=markdown(results), faults=faults, missing=missing)
-
-
-TEXT = """# Faults
-
-TODO
-{table}
-{missing}
-{faults}
-"""
+    text = Path(__file__).with_name("document.md").read_text()
+    return text.format(table=markdown(results), faults=faults, missing=missing)

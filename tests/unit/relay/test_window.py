@@ -49,7 +49,7 @@ def test_nothing_overtakes_within_a_run_and_everything_goes(
     flights: list[list[Pending]] = []
 
     def step(size: int, *, is_landing: bool) -> None:
-        window.add(each for each, _ in zip(coming, range(size), strict=False))
+        window.add(each for _, each in zip(range(size), coming, strict=False))
         if flights and (is_landing or len(flights) == 2):
             landed = flights.pop(0)
             confirmed.extend(landed)
