@@ -20,6 +20,7 @@ LOOPS = {
     ("relay/relay.py", "_close"): "the relay, its last turn",
     ("wire/dispatcher.py", "handle"): "the RPC endpoint",
     ("wire/consumer.py", "run"): "the consumer's harness",
+    ("wire/sealed/inbox.py", "_handle"): "the sealed messages",
     ("lifecycle/watchdog.py", "_watch"): "the watchdog",
     ("taskmanager/periodic.py", "_do"): "the periodic chores",
 }

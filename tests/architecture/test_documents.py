@@ -51,9 +51,12 @@ def test_every_option_is_documented(group: str, option: object) -> None:
     assert str(getattr(option, "help", "")) in part
 
 
+SECRET = {"connection", "secrets", "broker_management_url"}
+
+
 def test_an_option_with_a_password_is_marked() -> None:
     for _, option in OPTIONS:
-        assert option.secret == (option.name == "connection"), option.name
+        assert option.secret == (option.name in SECRET), option.name
 
 
 def test_the_document_of_the_options_is_fresh() -> None:

@@ -42,7 +42,7 @@ BUILD_S = 120.0
 class PatientSite(Site):
     """A site whose guests are waited for as long as a test says."""
 
-    guest_timeouts_s: dict[str, float] = field(default_factory=dict)
+    guest_timeouts_s: dict[str, Any] = field(default_factory=dict)
     """`timeout_s` and `restart_timeout_s` of the guests' clients made from now on."""
 
     def guest(self, instance_id: str) -> GuestClient:

@@ -25,6 +25,8 @@ from tests.support.scratch import scratch
 from tests.support.trove import Tenant
 from tests.support.waiting import wait_for
 
+from coffer.lifecycle.guest_channels import new_secret
+
 COFFER = str(Path(sys.executable).with_name("coffer"))
 KINDS = ("conductor", "taskmanager", "api", "relay", "collector")
 START_S = 60.0
@@ -89,6 +91,8 @@ class Deployment:
     first_port: int = 21000
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
+    management_url: str | None = field(default=None, repr=False)
+    guest_secret: str = field(default_factory=new_secret, repr=False)
     port: int = field(default_factory=free_port)
     services: list[Service] = field(default_factory=list)
 
@@ -114,6 +118,7 @@ class Deployment:
             },
             "database": {"connection": self.database_url},
             "collector": {"connection": self.collector_url},
+            "guests": {"secrets": self.guest_secret},
             "api": {"bind_port": self.port},
             "local_cloud": {
                 "root": self.root / "cloud",
@@ -123,6 +128,8 @@ class Deployment:
                 "guest_check_interval": 0.5,
             },
         }
+        if self.management_url is not None:
+            groups["guests"]["broker_management_url"] = self.management_url
         for group, options in self.options.items():
             groups.setdefault(group, {}).update(options)
         lines = [
@@ -253,13 +260,15 @@ def deployment(
     *,
     counts: Mapping[str, int] | None = None,
     server: PostgresqlServer | MariadbServer | None = None,
+    has_management: bool = False,
 ) -> Iterator[tuple[Deployment, RabbitNode]]:
     """Install coffer on a RabbitMQ node and a PostgreSQL server of its own; nothing of it stays behind.
 
-    Where there is a `server` already, coffer gets its databases there.
+    Where there is a `server` already, coffer gets its databases there. With `has_management` each guest gets an
+    account of its own at the broker.
     """
     given = running_server() if server is None else nullcontext(server)
-    with started_node() as node, given as databases, scratch() as root:
+    with started_node(has_management=has_management) as node, given as databases, scratch() as root:
         made = Deployment(
             root,
             node.url,
@@ -267,6 +276,7 @@ def deployment(
             databases.url(databases.create_database()),
             options=options or {},
             counts=counts or {},
+            management_url=node.management_url if has_management else None,
         )
         made.configure()
         made.run("db", "upgrade")

@@ -43,6 +43,8 @@ class RabbitNode:
     control_port: int = field(default_factory=_free_port)
     user: str = "coffer"
     password: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
+    management_port: int | None = None
+    """Where the management API listens; None: the plugin is off, which starts sooner."""
     _node: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     _epmd: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
@@ -51,6 +53,12 @@ class RabbitNode:
         """The `transport_url`."""
         return f"rabbit://{self.user}:{self.password}@127.0.0.1:{self.port}/"
 
+    @property
+    def management_url(self) -> str:
+        """The `broker_management_url`."""
+        assert self.management_port is not None, "the node has no management API"
+        return f"http://{self.user}:{self.password}@127.0.0.1:{self.management_port}"
+
     def prepare(self) -> None:
         """Write the files of the node."""
         for name in ("home", "mnesia", "log"):
@@ -58,7 +66,8 @@ class RabbitNode:
         cookie = self.root / "home" / ".erlang.cookie"
         cookie.write_text(secrets.token_hex(16))
         cookie.chmod(0o400)
-        (self.root / "enabled_plugins").write_text("[].\n")
+        plugins = "" if self.management_port is None else "rabbitmq_management"
+        (self.root / "enabled_plugins").write_text(f"[{plugins}].\n")
         (self.root / "none").write_text("")
         (self.root / "advanced.config").write_text("[].\n")
         (self.root / "definitions.json").write_text(json.dumps(self._definitions()))
@@ -66,8 +75,13 @@ class RabbitNode:
             f"listeners.tcp.1 = 127.0.0.1:{self.port}\n"
             f"load_definitions = {self.root}/definitions.json\n"
             "disk_free_limit.absolute = 50MB\n"
-            "vm_memory_high_watermark.absolute = 1GB\n"
+            "vm_memory_high_watermark.absolute = 1GB\n" + self._management()
         )
+
+    def _management(self) -> str:
+        if self.management_port is None:
+            return ""
+        return f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {self.management_port}\n"
 
     def start(self) -> None:
         """Start the node, again perhaps, and wait until it speaks AMQP."""
@@ -222,11 +236,11 @@ def require_rabbitmq() -> None:
 
 
 @contextmanager
-def started_node() -> Iterator[RabbitNode]:
+def started_node(*, has_management: bool = False) -> Iterator[RabbitNode]:
     """Give a running node, and leave nothing of it."""
     require_rabbitmq()
     root = Path(tempfile.mkdtemp(prefix="coffer-rabbitmq-", dir="/tmp"))
-    node = RabbitNode(root)
+    node = RabbitNode(root, management_port=_free_port() if has_management else None)
     try:
         node.prepare()
         node.start()

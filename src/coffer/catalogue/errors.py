@@ -248,6 +248,13 @@ class DispatchFailed(_SystemError):
     template = "The request could not be handed to the {service} service."
 
 
+class EnrolmentFailed(_SystemError):
+    """The guest could not be given an account or a key; without them nobody can speak to it."""
+
+    code, status, title = "enrolment_failed", 503, "serviceUnavailable"
+    template = "The guest agent of instance {id} could not be given access to the message broker."
+
+
 class PeerTooOld(DispatchFailed):
     """In the middle of an upgrade: what is asked for needs a service that is not there yet."""
 

@@ -17,6 +17,7 @@ COMMANDS = {
     "relay": Entry("coffer.cli.services:relay", "Run a relay: the outbox goes to the broker."),
     "collector": Entry("coffer.cli.services:collector", "Run the collector: events are stored once."),
     "db": Entry("coffer.cli.db:db", "Look after the database schema."),
+    "guests": Entry("coffer.cli.guests:guests", "Look after the keys and accounts of guest agents."),
     "status": Entry("coffer.cli.status:status", "Show whether the control plane is well."),
     "catalogue": Entry("coffer.cli.catalogue:catalogue", "Show every event that coffer can announce."),
     "ceilometer": Entry("coffer.cli.ceilometer:ceilometer", "Look after what Ceilometer understands."),

@@ -5,7 +5,7 @@ reason written for the tenant, and logs for the operator what is no business of 
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
@@ -26,7 +26,11 @@ class Flavor:
 
 @dataclass(frozen=True, slots=True)
 class ServerSpec:
-    """What one instance shall be. `datastore` and `datastore_version` are names, not ids."""
+    """What one instance shall be. `datastore` and `datastore_version` are names, not ids.
+
+    `credentials` are what its guest agent proves itself with, None where nobody is between it and us. They are
+    handed on as they are.
+    """
 
     instance_id: str
     name: str
@@ -35,6 +39,7 @@ class ServerSpec:
     flavor: Flavor
     volume_gib: int | None
     availability_zone: str | None
+    credentials: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,18 @@ class Cloud(Protocol):
 
     def owned(self) -> Sequence[str]:
         """Return the ids of instances that have anything here, finished or half made."""
+        ...
+
+    def unentrusted(self) -> Sequence[str]:
+        """Return the ids of those whose guest agents have nothing to prove themselves with."""
+        ...
+
+    def entrust(self, instance_id: str, credentials: str) -> None:
+        """Give the guest agent of an instance other credentials, and start it anew with them. Idempotent.
+
+        Raises:
+            CloudFailed: the reason is a sentence for the tenant.
+        """
         ...
 
     def start_guests(self, instance_ids: Collection[str]) -> None:

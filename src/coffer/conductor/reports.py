@@ -1,6 +1,7 @@
 """What guests report: signs of life, and how the runs that were handed to them went.
 
-A guest is believed in this only: that it lives, and how its own open runs ended. Tenant, traits and request id come
+A report is answered once it is committed, and may come again: `Taken` says what became of it. A guest is believed in
+this only: that it lives, and how its own open runs ended. Tenant, traits and request id come
 from the stored run (G7). Whatever it says may be of any type and length.
 """
 
@@ -8,7 +9,9 @@ import json
 import logging
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from coffer.catalogue.errors import (
     BackupDamaged,
@@ -26,9 +29,8 @@ from coffer.catalogue.states import BackupState, ServiceStatus
 from coffer.catalogue.trace import MESSAGE_LIMIT, TRACE_LIMIT, bounded
 from coffer.lifecycle.failures import Failure
 from coffer.lifecycle.runs import Ending, Lifecycle, RunNotOpenError
-from coffer.store import backups, instances
+from coffer.store import backups, guest_channels, instances, runs
 from coffer.wire.context import Ticket, TroveContext
-from coffer.wire.json import JSON
 
 LOG = logging.getLogger(__name__)
 
@@ -40,6 +42,23 @@ MAY_SAY: Mapping[str, type[CofferError]] = {
     )
 }
 """The errors that a guest may report, by code; any other one would be said in the control plane's name."""
+
+
+class Taken(StrEnum):
+    """What became of a report, as its guest is told; in each case there is nothing to repeat."""
+
+    WRITTEN = "written"
+    SETTLED = "settled"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Which of a guest's messages a word of it was."""
+
+    key_id: int
+    number: int
+
 
 _ID_LENGTH = 36
 _MOST_BYTES = 2**63
@@ -59,31 +78,49 @@ class Reports:
         ctx: TroveContext,
         *,
         instance_id: str,
-        status: str,
-        sent_at: str,
-        volume_used_bytes: int | None = None,
-    ) -> None:
-        """Keep what the guest says of its server, unless a later word of it has come already."""
+        status: object = None,
+        sent_at: object = None,
+        volume_used_bytes: object = None,
+        order: Order | None = None,
+    ) -> str:
+        """Keep what the guest says of its server, unless a later word of it has come already.
+
+        Later by `order` where the message had one; by the guest's own clock only where nobody is between it and us.
+        """
         del ctx
         try:
-            known, seen_at = ServiceStatus(status), _moment(sent_at)
+            known = ServiceStatus(status)  # type: ignore[arg-type]  # a stranger's word: it raises for what it is not
+            seen_at = None if order else _moment(sent_at)
         except (ValueError, TypeError, OverflowError):
             known = None
         if known is None or not _is_id(instance_id):
             LOG.warning("heartbeat refused: malformed instance_id=%.100r", instance_id)
-            return
-        # No later than now: a guest whose clock is ahead would otherwise outlive itself.
-        seen_at = min(seen_at, self._lifecycle.clock())
+            return Taken.REFUSED
+        now = self._lifecycle.clock()
+        used_bytes = _bytes(volume_used_bytes)
         with self._lifecycle.database.writing() as tx:
-            instances.heartbeat(tx, instance_id, known, seen_at, volume_used_bytes=_bytes(volume_used_bytes))
+            if order is not None and not guest_channels.note_beat(
+                tx, instance_id, order.key_id, order.number
+            ):
+                return Taken.SETTLED
+            # No later than now: a guest whose clock is ahead would otherwise outlive itself.
+            instances.heartbeat(
+                tx,
+                instance_id,
+                known,
+                min(seen_at, now) if seen_at else now,
+                volume_used_bytes=used_bytes,
+                is_latest=order is not None,
+            )
+        return Taken.WRITTEN
 
-    def notify_end(self, ctx: TroveContext, *, instance_id: str, traits: Mapping[str, JSON]) -> None:
+    def notify_end(self, ctx: TroveContext, *, instance_id: str, traits: object = None) -> str:
         """End a run well that was handed to this guest."""
         ticket = ctx.notification
         if ticket is None:
-            return
+            return Taken.SETTLED
         if not _may_be_its_run(ticket, instance_id):
-            return
+            return Taken.REFUSED
 
         def change(ending: Ending) -> None:
             self._launch(ending)
@@ -92,26 +129,42 @@ class Reports:
 
         try:
             self._lifecycle.end(ticket.run_id, change, handed_to=instance_id)
-        except RunNotOpenError as refusal:
-            LOG.warning("report refused instance_id=%s reason=%s", instance_id, refusal)
+        except RunNotOpenError:
+            return self._not_open(ticket, instance_id)
         except GuestFailed as failure:
             self._lifecycle.fail(ticket.run_id, failure, handed_to=instance_id)
+        return Taken.WRITTEN
 
     def notify_exc_info(
-        self, ctx: TroveContext, *, instance_id: str, etype: str, value: Mapping[str, JSON], trace: str
-    ) -> None:
+        self,
+        ctx: TroveContext,
+        *,
+        instance_id: str,
+        etype: object = None,
+        value: object = None,
+        trace: object = None,
+    ) -> str:
         """End a run as `.error` that was handed to this guest. Source: the specification, Internal API."""
         ticket = ctx.notification
         if ticket is None:
-            return
+            return Taken.SETTLED
         if not _may_be_its_run(ticket, instance_id):
-            return
+            return Taken.REFUSED
         if not self._lifecycle.fail(ticket.run_id, _failure(etype, value, trace), handed_to=instance_id):
-            LOG.warning(
-                "report refused instance_id=%s run_id=%s: not an open run of this guest",
-                instance_id,
-                ticket.run_id,
-            )
+            return self._not_open(ticket, instance_id)
+        return Taken.WRITTEN
+
+    def _not_open(self, ticket: Ticket, instance_id: str) -> str:
+        """Say whether a report comes too late, or again, or from somebody whose run it never was."""
+        with self._lifecycle.database.reading() as tx:
+            run = runs.get(tx, ticket.run_id)
+        if run is not None and run.handed_to == instance_id:
+            LOG.info("report of a run that is over instance_id=%s run_id=%s", instance_id, run.run_id)
+            return Taken.SETTLED
+        LOG.warning(
+            "report refused instance_id=%s run_id=%s: not a run of this guest", instance_id, ticket.run_id
+        )
+        return Taken.REFUSED
 
     def _launch(self, ending: Ending) -> None:
         """When the run made the instance, the bill begins in the same transaction."""
@@ -173,8 +226,8 @@ def _bytes(value: object) -> int | None:
     return value if 0 <= value < _MOST_BYTES else None
 
 
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
+def _moment(text: object) -> datetime:
+    moment = datetime.fromisoformat(text)  # type: ignore[arg-type]  # as above
     if moment.tzinfo is None:
         raise ValueError("a time without a zone")
     return moment.astimezone(UTC)

@@ -13,7 +13,11 @@ archive policy ceilometer-low, which keeps means of five minutes; CloudKitty's o
 Gauges are read where exists is announced: without exists_notification_transformer there is nothing to rate.
 """
 
-_FROM_GNOCCHI: Tree = {"resource_type": "trove_instance", "aggregation_method": "mean", "force_granularity": 300}
+_FROM_GNOCCHI: Tree = {
+    "resource_type": "trove_instance",
+    "aggregation_method": "mean",
+    "force_granularity": 300,
+}
 _BILLED = ("instance_type", "service_id", "region")
 
 

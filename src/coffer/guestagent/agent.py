@@ -23,22 +23,27 @@ from coffer.guestagent.replication import Replication
 from coffer.guestagent.reporting import Conductor, Reporter
 from coffer.guestagent.resizing import Resizing
 from coffer.guestagent.root import Root
+from coffer.guestagent.trust import Renew, Trust
 from coffer.guestagent.users import Users
 from coffer.guestagent.work import Work
+from coffer.wire.channel import ServedChannel
 from coffer.wire.contracts import GUEST_SERVER, guest_contract
 from coffer.wire.delivery import NotDeliveredError
-from coffer.wire.rpc import RpcTransport
 
 LOG = logging.getLogger(__name__)
 
 _STOP_TIMEOUT_S: Final = 10.0
 
 
-class Endpoint(Backups, Databases, Users, Root, Resizing, Configurations, Replication):
+class Endpoint(Backups, Databases, Users, Root, Resizing, Configurations, Replication, Trust):
     """Everything that the guest's contract promises."""
 
-    def __init__(self, work: Work, objects: ObjectStore | None) -> None:
-        """Answer every call with `work`; keep backups in `objects`."""
+    def __init__(
+        self, work: Work, objects: ObjectStore | None, *, instance_id: str = "", renew: Renew | None = None
+    ) -> None:
+        """Answer every call with `work`; keep backups in `objects`; take credentials with `renew`."""
+        self._instance_id = instance_id
+        self._renew = renew
         self._work = work
         self._objects = objects
         self._backing_up = threading.Lock()
@@ -55,19 +60,21 @@ class GuestAgent:
         guest_dir: Path,
         driver: Driver,
         conductor: Conductor,
-        transport: RpcTransport,
+        transport: ServedChannel,
         report_interval_s: float = 10.0,
         objects: ObjectStore | None = None,
+        renew: Renew | None = None,
     ) -> None:
         """Serve the topic of an instance; say how its server is every `report_interval_s`.
 
-        `guest_dir` is the instance's directory. Backups go into `objects`; without it there are none.
+        `guest_dir` is the instance's directory. Backups go into `objects`; without it there are none. `renew` takes
+        other credentials where the agent needs some.
         """
         reporter = Reporter(conductor, instance_id, Journal(guest_dir))
         self._reporter = reporter
         self._instance_id = instance_id
         self._work = Work(driver, reporter)
-        self._endpoint = Endpoint(self._work, objects)
+        self._endpoint = Endpoint(self._work, objects, instance_id=instance_id, renew=renew)
         self._server = guest_contract(instance_id).server(
             transport, server=GUEST_SERVER, endpoint=self._endpoint
         )

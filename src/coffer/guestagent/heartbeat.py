@@ -21,7 +21,7 @@ _MEASURE_EVERY_S: Final = 1.0
 
 
 class Heartbeat:
-    """A thread that beats. Reports that the broker has not taken yet go first."""
+    """A thread that beats. Reports that were not answered yet go first."""
 
     def __init__(
         self,
@@ -70,14 +70,14 @@ class Heartbeat:
             self._wake.wait(self._interval_s if said and is_ready else min(_RETRY_S, self._interval_s))
 
     def _beat(self) -> bool:
-        """Return whether the broker took it."""
+        """Return whether everything that was to be said was taken."""
         if time.monotonic() - self._tended_at_s > _TEND_EVERY_S and self._work.tend():
             self._tended_at_s = time.monotonic()
         used_bytes = self._measure()
         status, sent_at = self._work.status(), datetime.now(UTC)
         ctx = TroveContext(overwrite=False)
+        is_all_said = self._resend()
         try:
-            self._reporter.resend()
             self._conductor.heartbeat(
                 ctx,
                 self._instance_id,
@@ -91,6 +91,14 @@ class Heartbeat:
             self._is_silenced = True
             return False
         self._is_silenced = False
+        return is_all_said
+
+    def _resend(self) -> bool:
+        """Repeat reports; return whether they were answered."""
+        try:
+            self._reporter.resend()
+        except DispatchFailed:
+            return False
         return True
 
     def _measure(self) -> int | None:

@@ -1,7 +1,7 @@
 """What an agent must not forget when it is killed: the runs that it has taken and not yet reported.
 
 A file a run, below the instance's directory, where the instance's own user cannot write. It is there before the work
-begins and gone once the broker has the report. A file that cannot be written costs a log line and not the work: the
+begins and gone once the conductor has the report. A file that cannot be written costs a log line and not the work: the
 run's deadline still stands behind it.
 """
 
@@ -47,7 +47,7 @@ class Journal:
         self._write(ctx, {} if leaves is None else {"leaves": leaves})
 
     def decide(self, ctx: TroveContext, outcome: Outcome) -> None:
-        """Note how the run ended; for a report that nobody takes yet."""
+        """Note how the run ended; the report is still to be answered."""
         self._write(ctx, {"outcome": outcome_to_json(outcome)})
 
     def forget(self, ctx: TroveContext) -> None:

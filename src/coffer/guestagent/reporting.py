@@ -1,19 +1,21 @@
 """Tells the conductor how the runs ended that were handed to this guest.
 
-The broker may deliver a task twice, and may not take a report at once. So a run that is under way is not
-begun again, one that ended is reported again with the same outcome, and a report that nobody took is kept. The
-journal keeps across the death of the agent what the next one has to report.
+The broker may deliver a task twice, and a report may be lost on its way, or with the conductor that has it in hand.
+So a run that is under way is not begun again, one that ended is reported again with the same outcome, and a report is
+repeated until the conductor has answered that it is written. The journal keeps across the death of the agent what
+the next one has to report.
 """
 
 import logging
 import threading
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from coffer.catalogue.errors import DispatchFailed
 from coffer.guestagent.journal import Journal
 from coffer.guestagent.outcomes import Ended, Failed, Outcome, failure_of, interrupted
+from coffer.wire.conductor_client import ReportNotTakenError
 from coffer.wire.context import TroveContext
 from coffer.wire.json import JSON
 
@@ -37,12 +39,12 @@ class Conductor(Protocol):
         """Say how the server is. Raises DispatchFailed."""
 
     def notify_end(self, ctx: TroveContext, instance_id: str, traits: Mapping[str, JSON]) -> None:
-        """Say that the run ended well. Raises DispatchFailed."""
+        """Say that the run ended well, and hear that it is written. Raises DispatchFailed, ReportNotTakenError."""
 
     def notify_exc_info(
         self, ctx: TroveContext, instance_id: str, etype: str, value: Mapping[str, JSON], trace: str
     ) -> None:
-        """Say that the run failed. Raises DispatchFailed."""
+        """Say that the run failed, and hear that it is written. Raises DispatchFailed, ReportNotTakenError."""
 
 
 class Reporter:
@@ -56,7 +58,8 @@ class Reporter:
         self._lock = threading.Lock()
         self._outcomes: OrderedDict[str, Outcome | None] = OrderedDict()
         """The last runs by id; None for one that is under way."""
-        self._unsent: deque[tuple[TroveContext, Outcome]] = deque(maxlen=_REMEMBERED_RUNS)
+        self._unanswered: OrderedDict[str, tuple[TroveContext, Outcome]] = OrderedDict()
+        """Reports to repeat, by run; what is too much here is still in the journal, for the next agent."""
 
     def run(
         self,
@@ -102,23 +105,24 @@ class Reporter:
             outcome = entry.outcome or interrupted(ticket.operation)
             with self._lock:
                 self._outcomes[ticket.run_id] = outcome
-                self._unsent.append((entry.ctx, outcome))
+            self._keep(entry.ctx, outcome)
 
     def resend(self) -> None:
-        """Send the reports that the broker has not taken yet, in order.
+        """Send the reports that were not answered yet, in order.
 
         Raises:
-            DispatchFailed: it still does not; they are kept.
+            DispatchFailed: nobody answers now, either; they are kept.
         """
-        while True:
+        with self._lock:
+            unanswered = list(self._unanswered.items())
+        for run_id, (ctx, outcome) in unanswered:
+            try:
+                self._send(ctx, outcome)
+            except ReportNotTakenError as error:
+                LOG.warning("report not taken run_id=%s reason=%s", run_id, error)
+                continue
             with self._lock:
-                if not self._unsent:
-                    return
-                ctx, outcome = self._unsent[0]
-            self._send(ctx, outcome)
-            with self._lock:
-                if self._unsent and self._unsent[0][0] is ctx:
-                    self._unsent.popleft()
+                self._unanswered.pop(run_id, None)
 
     def _admit(self, ctx: TroveContext, leaves: str | None) -> bool:
         """Return whether this delivery is the first of its run."""
@@ -145,21 +149,29 @@ class Reporter:
             return
         with self._lock:
             self._outcomes[ctx.notification.run_id] = outcome
+        # Before it is told: an agent killed in between would call its run interrupted.
+        self._journal.decide(ctx, outcome)
         self._report(ctx, outcome)
 
     def _report(self, ctx: TroveContext, outcome: Outcome) -> None:
         try:
             self._send(ctx, outcome)
-        except DispatchFailed:
-            self._journal.decide(ctx, outcome)
-            with self._lock:
-                self._unsent.append((ctx, outcome))
+        except (DispatchFailed, ReportNotTakenError):
+            self._keep(ctx, outcome)
+
+    def _keep(self, ctx: TroveContext, outcome: Outcome) -> None:
+        assert ctx.notification is not None, "only runs are reported"
+        with self._lock:
+            self._unanswered[ctx.notification.run_id] = (ctx, outcome)
+            while len(self._unanswered) > _REMEMBERED_RUNS:
+                self._unanswered.popitem(last=False)
 
     def _send(self, ctx: TroveContext, outcome: Outcome) -> None:
         """Report, and forget what is reported.
 
         Raises:
-            DispatchFailed: the broker does not take it.
+            DispatchFailed: nobody answers.
+            ReportNotTakenError: it could not be written.
         """
         match outcome:
             case Ended(traits):

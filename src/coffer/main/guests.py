@@ -11,8 +11,9 @@ from coffer.clouds.object_store import ObjectStore
 from coffer.datastores.driver import EngineSettings
 from coffer.datastores.registry import Registry
 from coffer.guestagent.agent import GuestAgent, load_driver
+from coffer.guestagent.trust import Renew
+from coffer.wire.channel import ServedChannel
 from coffer.wire.conductor_client import ConductorClient
-from coffer.wire.rpc import RpcTransport
 
 LOG = logging.getLogger(__name__)
 
@@ -20,11 +21,12 @@ LOG = logging.getLogger(__name__)
 def agent(
     guest_dir: Path,
     *,
-    rpc: RpcTransport,
+    rpc: ServedChannel,
     registry: Registry,
     engines: EngineSettings,
     report_interval_s: float,
     objects: ObjectStore,
+    renew: Renew | None = None,
     conductor_pin: str | None = None,
 ) -> GuestAgent:
     """Return the agent of the instance that lives in `guest_dir`, not started.
@@ -42,6 +44,7 @@ def agent(
         transport=rpc,
         report_interval_s=report_interval_s,
         objects=objects,
+        renew=renew,
     )
 
 

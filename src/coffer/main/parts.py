@@ -22,6 +22,7 @@ from coffer.clouds.local.launcher import GuestLauncher
 from coffer.clouds.local.object_store import DirectoryStore
 from coffer.clouds.local.settings import GIB, LocalSettings
 from coffer.clouds.object_store import ObjectStore
+from coffer.conductor.door import Door
 from coffer.conductor.reports import Reports
 from coffer.datastores.driver import EngineSettings
 from coffer.datastores.registry import Registry, discover
@@ -31,13 +32,17 @@ from coffer.lifecycle.presence import Identity, Presence, Trouble
 from coffer.lifecycle.runs import Lifecycle
 from coffer.lifecycle.watchdog import Watchdog
 from coffer.main import access, periodic
+from coffer.main.agent_settings import agent_settings
 from coffer.main.health import checks
 from coffer.main.quotas import quotas
 from coffer.main.settings import understood
+from coffer.main.strangers import Strangers
 from coffer.store.database import Database
+from coffer.taskmanager.enrolment import Enrolments, FormerGuests, Unenrolled
 from coffer.taskmanager.instances import InstanceTasks
-from coffer.taskmanager.leftovers import Leftovers, Strangers
-from coffer.taskmanager.periodic import Periodic
+from coffer.taskmanager.leftovers import Leftovers
+from coffer.taskmanager.leftovers import Strangers as UnknownReplicas
+from coffer.taskmanager.periodic import Chore, Periodic
 from coffer.taskmanager.resume import resumer
 from coffer.taskmanager.unlaunched import Unlaunched
 from coffer.wire import transport
@@ -83,7 +88,7 @@ class Site:
     """What the services of one process share.
 
     `wake` is set after each commit that left events in the outbox; a relay in the same process waits for it.
-    `port` is where this process listens, 0 if nowhere.
+    `port` is where this process listens, 0 if nowhere. With `strangers` the guests are not trusted.
     """
 
     conf: cfg.ConfigOpts
@@ -91,6 +96,7 @@ class Site:
     rpc: RpcTransport
     root: Path
     port: int = 0
+    strangers: Strangers | None = None
     wake: threading.Event = field(default_factory=threading.Event)
 
     def lifecycle(self, server_type: ServerType) -> Lifecycle:
@@ -127,7 +133,8 @@ class Site:
 
     def guest(self, instance_id: str) -> GuestClient:
         """Return the client of an instance's guest agent."""
-        return GuestClient(self.rpc, instance_id, pin=self.conf.upgrade_levels.guestagent)
+        transport = self.strangers.transport if self.strangers else self.rpc
+        return GuestClient(transport, instance_id, pin=self.conf.upgrade_levels.guestagent)
 
     def tasks(self) -> TaskmanagerClient:
         """Return the client of the taskmanagers."""
@@ -173,6 +180,7 @@ class Site:
             base_uid=local.base_uid,
             uid_count=local.uid_count,
             min_free_gib=local.min_free_gib,
+            agent_settings=agent_settings(self.conf, self.root) if self.strangers else None,
         )
         flavors = load_flavors(Path(local.flavors_file) if local.flavors_file else None)
         return LocalCloud(self.root, flavors, launcher, settings)
@@ -203,8 +211,10 @@ class Site:
             )
         )
 
-    def conductor(self, lifecycle: Lifecycle) -> RpcServer:
+    def conductor(self, lifecycle: Lifecycle) -> RpcServer | Door:
         """Return the guests' door, closed."""
+        if self.strangers is not None:
+            return self.strangers.door(Reports(lifecycle))
         return CONDUCTOR.server(self.rpc, server=self.conf.host, endpoint=Reports(lifecycle))
 
     def taskmanager(self, lifecycle: Lifecycle, cloud: Cloud) -> RpcServer:
@@ -221,16 +231,19 @@ class Site:
             service_down_s=self.conf.service_down_time,
         )
 
-    def periodic(self, lifecycle: Lifecycle, cloud: Cloud) -> Periodic:
+    def periodic(self, lifecycle: Lifecycle, cloud: Cloud, enrolments: Enrolments | None = None) -> Periodic:
         """Return what a taskmanager does by itself from time to time, not started.
 
         Raises:
             SettingsError: if the class that the operator has named cannot be used.
         """
         found = periodic.chores(self.conf, lifecycle)
-        rounds = (
+        rounds: list[Chore] = [
             Unlaunched(lifecycle, cloud),
             Leftovers(lifecycle, self.guest),
-            Strangers(lifecycle, self.guest),
-        )
+            UnknownReplicas(lifecycle, self.guest),
+        ]
+        if enrolments is not None:
+            rounds.append(Unenrolled(self.database, cloud, enrolments))
+            rounds.append(FormerGuests(self.database, enrolments))
         return Periodic([*rounds, *found])

@@ -33,13 +33,16 @@ from coffer.main.parts import Part, Site, presence_of, rpc_of
 from coffer.main.serving import Serving
 from coffer.main.settings import SettingsError, load, required, understood
 from coffer.main.signals import Signals, reload
+from coffer.main.strangers import link_of, strangers_of
 from coffer.relay.relay import Relay
 from coffer.store import migrate
 from coffer.store.database import Database
+from coffer.taskmanager.enrolment import EnrollingCloud, Unenrolled
 from coffer.taskmanager.reconcile import Keeper, reconcile, reconcile_backups
 from coffer.wire import transport
 from coffer.wire.broker_watch import BrokerWatch
 from coffer.wire.contracts import CONDUCTOR, TASKMANAGER, Contract
+from coffer.wire.sealed.credentials import CONFIG_NAME
 
 LOG = logging.getLogger(__name__)
 
@@ -52,6 +55,9 @@ def run(kind: str, config_files: Sequence[Path], *, guest_dir: Path | None = Non
     """
     os.umask(0o077)
     try:
+        if guest_dir is not None:
+            # All that an agent may know of the configuration lies beside it.
+            config_files = config_files or [guest_dir / CONFIG_NAME]
         conf = load(config_files)
         logs.start(conf)
         if kind == "api":
@@ -81,15 +87,15 @@ def upgrade(config_files: Sequence[Path]) -> tuple[str, ...]:
         return migrate.upgrade(required(load(config_files), "database", "connection"))
 
 
-def _taskmanager(
-    conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, config_files: Sequence[Path]
-) -> Serving:
+def _taskmanager(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequence[Path]) -> Serving:
     site = _site(conf, cleanup)
     lifecycle = site.lifecycle(ServerType.TASK)
-    launcher = ProcessLauncher(Layout(site.root.resolve()).instances, guest_command(config_files))
-    cloud = site.cloud(launcher)
-    cloud.check()
-    periodic = site.periodic(lifecycle, cloud)
+    launcher = ProcessLauncher(Layout(site.root.resolve()).instances, guest_command)
+    local = site.cloud(launcher)
+    local.check()
+    enrolments = site.strangers.enrolments(conf) if site.strangers else None
+    cloud = EnrollingCloud(local, enrolments) if enrolments else local
+    periodic = site.periodic(lifecycle, cloud, enrolments)
     watchdog = site.watchdog(lifecycle)
     watch = _watched(cleanup, site, lifecycle, "taskmanager", TASKMANAGER)
     serving = Serving(
@@ -99,6 +105,9 @@ def _taskmanager(
         give_up=watchdog.hand_over,
     )
     _started(cleanup, serving)
+    if enrolments is not None:
+        # Those that an earlier coffer made: without credentials their agents would not come up.
+        Unenrolled(site.database, cloud, enrolments).at_start()
     reconcile(site.database, cloud)
     reconcile_backups(site.database, site.objects())
     _started(cleanup, Keeper(site.database, cloud, interval_s=conf.local_cloud.guest_check_interval))
@@ -110,7 +119,8 @@ def _taskmanager(
 def _conductor(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequence[Path]) -> Serving:
     site = _site(conf, cleanup)
     lifecycle = site.lifecycle(ServerType.CONDUCTOR)
-    watch = _watched(cleanup, site, lifecycle, "conductor", CONDUCTOR)
+    # The door for strangers looks after its own queue.
+    watch = _watched(cleanup, site, lifecycle, "conductor", None if site.strangers else CONDUCTOR)
     serving = Serving(site.conductor(lifecycle), watch=watch, limit_s=conf.graceful_shutdown_timeout)
     _started(cleanup, serving)
     # Here too: runs must end in time also where no taskmanager is left.
@@ -161,10 +171,11 @@ def _collector(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequence[
 
 
 def _guestagent(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, guest_dir: Path) -> None:
-    rpc = rpc_of(conf, cleanup)
+    link, renew = link_of(conf, guest_dir, cleanup)
     agent = guests.agent(
         guest_dir,
-        rpc=rpc,
+        rpc=link,
+        renew=renew,
         registry=discover(),
         # The instance lies in ROOT/instances/ID, the engines in ROOT/engines.
         engines=Site.engines_of(conf, guest_dir.resolve().parent.parent),
@@ -208,7 +219,7 @@ def _application(config_files: Sequence[Path]) -> Threaded:
     lifecycle = site.lifecycle(ServerType.API)
     watch = _watched(cleanup, site, lifecycle, "api")
     # Of the cloud, the API asks for the flavors only: it launches nothing.
-    cloud = site.cloud(ProcessLauncher(Layout(site.root.resolve()).instances, guest_command(config_files)))
+    cloud = site.cloud(ProcessLauncher(Layout(site.root.resolve()).instances, guest_command))
     application = site.application(lifecycle, cloud, site.datastores(), watch=watch)
     return Threaded(application, threads=conf.api.threads, close=cleanup.close)
 
@@ -217,7 +228,8 @@ def _site(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, *, port: int = 0)
     database = _database(conf, cleanup)
     rpc = rpc_of(conf, cleanup)
     root = Path(required(conf, "local_cloud", "root"))
-    return Site(conf=conf, database=database, rpc=rpc, root=root, port=port)
+    strangers = strangers_of(conf, database, cleanup)
+    return Site(conf=conf, database=database, rpc=rpc, root=root, port=port, strangers=strangers)
 
 
 def _database(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack) -> Database:

@@ -204,6 +204,27 @@ BACKUPS = (
     ),
 )
 
+GUESTS = (
+    cfg.ListOpt(
+        "secrets",
+        default=[],
+        secret=True,
+        help="The secrets under which the database keeps the guests' keys; `coffer guests new-secret` makes one. The "
+        "first one is used from now on, the others still open what was kept before. Needed where RPC is on "
+        "RabbitMQ, the same for every service.",
+    ),
+    cfg.StrOpt(
+        "broker_management_url",
+        secret=True,
+        help="RabbitMQ's management API, https://USER:PASSWORD@HOST:15671, of a user with the tag `administrator`: "
+        "gives each guest an account of its own at the broker. Not set: all of them use ours.",
+    ),
+    cfg.StrOpt(
+        "broker_management_ca_file",
+        help="The certificates by which that API is known; the default is what the system trusts.",
+    ),
+)
+
 ENGINES = (
     cfg.ListOpt(
         "bin_dirs",
@@ -239,6 +260,7 @@ GROUPS: tuple[tuple[str | None, Sequence[cfg.Opt]], ...] = (
     ("local_cloud", LOCAL_CLOUD),
     ("upgrade_levels", UPGRADE_LEVELS),
     ("backups", BACKUPS),
+    ("guests", GUESTS),
     ("engines", ENGINES),
 )
 

@@ -188,17 +188,23 @@ def update(tx: Tx, instance_id: str, now: datetime, **columns: object) -> bool:
 
 
 def heartbeat(
-    tx: Tx, instance_id: str, status: str, seen_at: datetime, *, volume_used_bytes: int | None = None
+    tx: Tx,
+    instance_id: str,
+    status: str,
+    seen_at: datetime,
+    *,
+    volume_used_bytes: int | None = None,
+    is_latest: bool = False,
 ) -> bool:
     """Keep what the guest said at `seen_at`; False if it is old news, or the instance is gone.
 
-    What it does not say of its volume this time stays as it was.
+    With `is_latest` the caller knows that it is none, whatever the clocks say. What the guest does not say of its
+    volume this time stays as it was.
     """
-    statement = sa.update(INSTANCES).where(
-        _COLUMN.id == instance_id,
-        _COLUMN.deleted_at.is_(None),
-        sa.or_(_COLUMN.service_seen_at.is_(None), _COLUMN.service_seen_at < seen_at),
-    )
+    statement = sa.update(INSTANCES).where(_COLUMN.id == instance_id, _COLUMN.deleted_at.is_(None))
+    if not is_latest:
+        is_newer = sa.or_(_COLUMN.service_seen_at.is_(None), _COLUMN.service_seen_at < seen_at)
+        statement = statement.where(is_newer)
     values: dict[str, object] = {"service_status": status, "service_seen_at": seen_at}
     if volume_used_bytes is not None:
         values["volume_used_bytes"] = volume_used_bytes

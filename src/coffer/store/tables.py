@@ -148,6 +148,21 @@ AUDIT_WINDOWS = Table(
 )
 # One row a kind: the window that is being announced, and how far it has come.
 
+GUEST_CHANNELS = Table(
+    "guest_channels",
+    METADATA,
+    Column("instance_id", String(36), primary_key=True),
+    Column("key_id", Integer, primary_key=True, autoincrement=False),
+    Column("wrapped_key", String(255), nullable=False),
+    Column("sent", RowNumber, nullable=False),
+    Column("highest", RowNumber, nullable=False),
+    Column("seen", String(256), nullable=False),
+    Column("beat", RowNumber, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+# One row a key; an instance has two while its key is being changed. `sent` is the last number that we gave away,
+# `highest` and `seen` are the window of those that came in, `beat` is the number of the last sign of life.
+
 # --- announcing -----------------------------------------------------------------------------------
 
 RUNS = Table(

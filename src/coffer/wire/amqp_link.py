@@ -1,4 +1,4 @@
-"""The adapter to py-amqp, the only file that imports it: one connection with one channel to RabbitMQ.
+"""The adapter to py-amqp, which only this file and amqp_strangers import: one connection with one channel to RabbitMQ.
 
 Every wait has a limit. Every failure is a `BrokerUnavailable`, and after one the link is closed. A link
 belongs to one thread at a time.
@@ -14,10 +14,12 @@ from typing import Any
 
 import amqp
 from amqp.exceptions import AMQPError, PreconditionFailed
+from amqp.method_framing import frame_handler as amqp_frame_handler
 from amqp.method_framing import frame_writer
 
 from coffer.wire.amqp_frames import publication
 from coffer.wire.amqp_settings import AmqpHost, AmqpSettings
+from coffer.wire.amqp_strangers import bodies_only
 from coffer.wire.mismatch import explain
 from coffer.wire.publisher import BrokerMismatch, BrokerUnavailable
 
@@ -58,8 +60,13 @@ class _Corked:
 class AmqpLink:
     """One connection and one channel, open from its construction on."""
 
-    def __init__(self, settings: AmqpSettings, *, name: str) -> None:
+    def __init__(
+        self, settings: AmqpSettings, *, name: str, strangers_limit_bytes: int | None = None
+    ) -> None:
         """Connect to the first node that answers; `name` is what the broker shows of us.
+
+        With `strangers_limit_bytes` whoever wrote what comes in is not trusted: of each message the body is read,
+        and no more of that than one byte beyond the limit.
 
         Raises:
             BrokerUnavailable: if none answers.
@@ -68,6 +75,8 @@ class AmqpLink:
         self.blocked = False
         self._is_open = True
         self._cork: _Corked | None = None
+        limit = strangers_limit_bytes
+        self._reading = amqp_frame_handler if limit is None else bodies_only(limit)
         reasons = []
         for host in settings.hosts:
             try:
@@ -96,6 +105,7 @@ class AmqpLink:
             on_unblocked=self._on_unblocked,
             client_properties={"connection_name": name, "product": "coffer"},
             frame_writer=self._framing,
+            frame_handler=self._reading,
         )
         try:
             connection.connect()
@@ -120,15 +130,15 @@ class AmqpLink:
         LOG.info("broker unblocks the connection")
         self.blocked = False
 
-    def declare_exchange(self) -> None:
-        """Declare the exchange of notifications, as oslo.messaging does.
+    def declare_exchange(self, name: str | None = None) -> None:
+        """Declare the settings' exchange, or another one, as oslo.messaging does.
 
         Raises:
             BrokerMismatch: if it exists and is different.
         """
         with self._failing():
             self._channel.exchange_declare(
-                self.settings.exchange,
+                name or self.settings.exchange,
                 "topic",
                 durable=self.settings.durable,
                 auto_delete=self.settings.auto_delete,
@@ -152,6 +162,22 @@ class AmqpLink:
             )
             for key in routing_keys:
                 self._channel.queue_bind(name, self.settings.exchange, key)
+
+    def bind_queue(self, name: str, exchange: str, routing_key: str) -> None:
+        """Have what is published to another exchange with this key put into a queue."""
+        with self._failing():
+            self._channel.queue_bind(name, exchange, routing_key)
+
+    def declare_own_queue(self, name: str) -> None:
+        """Declare a queue for this connection alone, which goes with it, bound to the exchange by its name."""
+        with self._failing():
+            self._channel.queue_declare(name, durable=False, exclusive=True, auto_delete=True)
+            self._channel.queue_bind(name, self.settings.exchange, name)
+
+    def delete_queue(self, name: str) -> None:
+        """Delete a queue with what is in it; one that is not there is deleted already."""
+        with self._failing():
+            self._channel.queue_delete(name)
 
     def declare_reader_queue(self, name: str) -> None:
         """Declare the durable queue of one reader of all notifications.
@@ -191,14 +217,21 @@ class AmqpLink:
             yield
             self._cork.uncork()
 
-    def publish(self, body: bytes, routing_key: str, correlation_id: str) -> None:
-        """Send a persistent message that must reach a queue; the broker's answer comes with `drain`."""
+    def publish(
+        self, body: bytes, routing_key: str, correlation_id: str, *, expires_s: float | None = None
+    ) -> None:
+        """Send a persistent message that must reach a queue; the broker's answer comes with `drain`.
+
+        After `expires_s` the broker drops it where nobody has taken it.
+        """
+        properties = {} if expires_s is None else {"expiration": str(max(int(expires_s * 1000), 1))}
         message = amqp.Message(
             body,
             content_type="application/json",
             content_encoding="utf-8",
             delivery_mode=2,
             correlation_id=correlation_id,
+            **properties,
         )
         with self._failing():
             self._channel.basic_publish(
@@ -237,10 +270,10 @@ class AmqpLink:
     def _on_cancel(self, _consumer_tag: str) -> None:
         raise BrokerUnavailable("the broker has cancelled the consumer; its queue was deleted")
 
-    def acknowledge(self, tag: int) -> None:
-        """Say that every message up to `tag` is stored."""
+    def acknowledge(self, tag: int, *, up_to: bool = True) -> None:
+        """Say that the message `tag`, and every one before it, is stored; or that one only."""
         with self._failing():
-            self._channel.basic_ack(tag, multiple=True)
+            self._channel.basic_ack(tag, multiple=up_to)
 
     def drain(self, timeout_s: float) -> bool:
         """Handle what the broker sends next; False if nothing came in `timeout_s` (0: do not wait)."""

@@ -10,8 +10,9 @@ the least version that it needs (`versions`). A server skips arguments that it d
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from coffer.wire.channel import Channel, ServedChannel
 from coffer.wire.json import JSON
-from coffer.wire.rpc import RpcClient, RpcServer, RpcTransport
+from coffer.wire.rpc import RpcClient, RpcServer
 from coffer.wire.versions import Added
 
 Database = Mapping[str, JSON]
@@ -31,11 +32,11 @@ class Contract:
     added: tuple[Added, ...] = ()
     """What came after version 1.0."""
 
-    def client(self, transport: RpcTransport, *, pin: str | None = None) -> RpcClient:
+    def client(self, transport: Channel, *, pin: str | None = None) -> RpcClient:
         """Return a client of whichever server of the topic is free; the oldest of them has the version `pin`."""
         return RpcClient(transport, topic=self.topic, service=self.service, added=self.added, pin=pin)
 
-    def server(self, transport: RpcTransport, *, server: str, endpoint: object) -> RpcServer:
+    def server(self, transport: ServedChannel, *, server: str, endpoint: object) -> RpcServer:
         """Return a stopped server; `server` tells the servers of the topic apart.
 
         Raises:
@@ -65,8 +66,10 @@ TASKMANAGER = Contract(
 CONDUCTOR = Contract(
     service="conductor",
     topic="trove-conductor",
-    version="1.0",
+    version="1.1",
     methods=frozenset({"heartbeat", "notify_end", "notify_exc_info"}),
+    # The door says it, not the guest: the number of the sealed message.
+    added=(Added("1.1", "heartbeat", "order", is_dispensable=True),),
 )
 
 GUEST_SERVER = "guest"
@@ -78,7 +81,7 @@ def guest_contract(instance_id: str) -> Contract:
     return Contract(
         service="guest agent",
         topic=f"guestagent.{instance_id}",
-        version="1.0",
+        version="1.1",
         methods=frozenset(
             {
                 "prepare",
@@ -111,9 +114,11 @@ def guest_contract(instance_id: str) -> Contract:
                 "promote",
                 "detach",
                 "replication",
+                "take_credentials",
                 "restart",
                 "stop",
                 "status",
             }
         ),
+        added=(Added("1.1", "take_credentials"),),
     )

@@ -3,11 +3,12 @@
 from datetime import UTC, datetime, timedelta
 
 from coffer.catalogue.errors import DispatchFailed, GuestUnreachable, PeerTooOld
+from coffer.wire.channel import GuestsChannel
 from coffer.wire.context import TroveContext
 from coffer.wire.contracts import GUEST_SERVER, guest_contract
 from coffer.wire.delivery import NotDeliveredError
 from coffer.wire.json import JSON
-from coffer.wire.rpc import RpcTimeout, RpcTransport
+from coffer.wire.rpc import RpcTimeout
 
 
 class GuestCalls:
@@ -18,7 +19,7 @@ class GuestCalls:
 
     def __init__(
         self,
-        transport: RpcTransport,
+        transport: GuestsChannel,
         instance_id: str,
         *,
         timeout_s: float = 15.0,

@@ -55,6 +55,10 @@ class GuestClient(GuestContent, GuestReplication):
             configuration=dict(configuration or {}),
         )
 
+    def take_credentials(self, ctx: TroveContext, credentials: str) -> None:
+        """Have the agent use other credentials from now on; it answers with them."""
+        self._call(ctx, "take_credentials", credentials=credentials)
+
     def create_backup(self, ctx: TroveContext, backup: Mapping[str, JSON]) -> None:
         """Copy the data into the object store; `backup` is `{"archive", "manifest", "parent_manifest"?}`, names.
 

@@ -9,7 +9,7 @@ import contextlib
 import importlib
 import logging
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -24,15 +24,13 @@ from oslo_messaging.rpc import server as oslo_rpc_server
 
 from coffer.wire import memory_broker
 from coffer.wire.amqp_settings import AmqpHost, AmqpSettings
+from coffer.wire.channel import Handler
 from coffer.wire.delivery import NoReplyError, NotDeliveredError
 from coffer.wire.envelope import envelope_of, open_envelope
 
 LOG = logging.getLogger(__name__)
 
 memory_broker.install()
-
-Handler = Callable[[Mapping[str, Any], Mapping[str, Any]], object]
-"""Takes a context and a message, returns the reply."""
 
 _AMQP_PORT = 5672
 _POLL_S = 0.25
@@ -327,6 +325,26 @@ def _settings_of(conf: cfg.ConfigOpts, url: Any) -> AmqpSettings:
         heartbeat_s=options.heartbeat_timeout_threshold,
         timeout_s=conf.publish_timeout_s,
     )
+
+
+def guest_url(conf: cfg.ConfigOpts, account: str, passwords: Sequence[str]) -> str:
+    """Return our `transport_url` with another account, which has the first of the passwords that the broker takes.
+
+    Who connects tries the nodes of a URL in turn, so each stands in it once a password. Our own certificate is not
+    for others.
+    """
+    with _url_errors():
+        url = oslo_messaging.TransportURL.parse(conf, conf.transport_url)
+    nodes = url.hosts or [oslo_messaging.TransportHost(hostname="localhost")]
+    hosts = [
+        oslo_messaging.TransportHost(node.hostname, node.port, account, password)
+        for password in passwords
+        for node in nodes
+    ]
+    query = {
+        name: value for name, value in url.query.items() if name not in {"ssl_key_file", "ssl_cert_file"}
+    }
+    return str(oslo_messaging.TransportURL(conf, url.transport, url.virtual_host, hosts, query))
 
 
 def _rpc_url(conf: cfg.ConfigOpts) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from coffer.catalogue.errors import CofferError, DispatchFailed
+from coffer.wire.channel import Channel, Handler, Listening, ServedChannel
 from coffer.wire.context import TroveContext
 from coffer.wire.delivery import Delivery, NoReplyError, NotDeliveredError
 from coffer.wire.dispatcher import Dispatcher
@@ -18,7 +19,7 @@ from coffer.wire.rpc_errors import error_from_json
 from coffer.wire.versions import FIRST, Added, fitted, number
 
 if TYPE_CHECKING:
-    from coffer.wire.oslo import Handler, Listener, Messaging
+    from coffer.wire.oslo import Listener, Messaging
 
 LOG = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class RpcTransport:
         send_limit_s = min(self._send_timeout_s, reply_timeout_s)
         return self._persist(once, send_limit_s, send_limit_s + reply_timeout_s)
 
-    def listener(self, topic: str, server: str, handler: "Handler") -> "Listener":
+    def listener(self, topic: str, server: str, handler: Handler) -> "Listener":
         """Return a stopped listener."""
         return self._messaging.listener(self._prefix + topic, server, handler)
 
@@ -109,7 +110,7 @@ class RpcClient:
 
     def __init__(
         self,
-        transport: RpcTransport,
+        transport: Channel,
         *,
         topic: str,
         service: str,
@@ -187,7 +188,7 @@ class RpcServer:
 
     def __init__(
         self,
-        transport: RpcTransport,
+        transport: ServedChannel,
         *,
         topic: str,
         server: str,
@@ -209,7 +210,7 @@ class RpcServer:
         self._transport = transport
         self._topic = topic
         self._server = server
-        self._listener: Listener | None = None
+        self._listener: Listening | None = None
 
     def start(self) -> None:
         """Begin to serve.

@@ -8,7 +8,7 @@ from tests.support.rabbitmq import RabbitNode, started_node
 
 @pytest.fixture(scope="session")
 def rabbit_session() -> Iterator[RabbitNode]:
-    with started_node() as node:
+    with started_node(has_management=True) as node:
         yield node
 
 

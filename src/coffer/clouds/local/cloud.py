@@ -17,7 +17,7 @@ from pathlib import Path
 
 from coffer.catalogue.errors import CloudFailed
 from coffer.clouds.cloud import Flavor, Server, ServerSpec
-from coffer.clouds.local import guest_config, processes, readiness
+from coffer.clouds.local import entrusted, guest_config, processes, readiness
 from coffer.clouds.local.allocation import choose_port, choose_uid
 from coffer.clouds.local.failures import told
 from coffer.clouds.local.guest_config import GuestConfig, GuestConfigInvalid
@@ -85,7 +85,9 @@ class LocalCloud:
                 if config is None:
                     undo.callback(self._undo, spec.instance_id)
                     config = self._establish(spec, guest_dir)
-                self._launcher.launch(guest_dir)
+                if spec.credentials is not None:
+                    self._entrust(guest_dir, spec.credentials)
+                self._launch(guest_dir)
                 undo.pop_all()
         LOG.info(
             "instance has its place instance_id=%s port=%s uid=%s", spec.instance_id, config.port, config.uid
@@ -131,6 +133,24 @@ class LocalCloud:
         with told("all", self.layout.instances):
             return self.layout.instance_ids()
 
+    def unentrusted(self) -> Sequence[str]:
+        """See `Cloud`.
+
+        Raises:
+            CloudFailed: the directory of the instances cannot be listed.
+        """
+        return [each for each in self.owned() if not entrusted.has_credentials(self.layout.guest_dir(each))]
+
+    def entrust(self, instance_id: str, credentials: str) -> None:
+        """See `Cloud`."""
+        guest_dir = self.layout.guest_dir(instance_id)
+        with told(instance_id, guest_dir):
+            self.layout.make(traversable=self._separate_users)
+            with self._changing(instance_id):
+                self._entrust(guest_dir, credentials)
+                self._launch(guest_dir)
+        LOG.info("guest agent has other credentials instance_id=%s", instance_id)
+
     def start_guests(self, instance_ids: Collection[str]) -> None:
         """See `Cloud`; one that fails is logged and does not keep the others from starting."""
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="start-guest") as pool:
@@ -146,11 +166,22 @@ class LocalCloud:
         try:
             with told(instance_id, guest_dir), self._changing(instance_id):
                 if (guest_dir / guest_config.FILE_NAME).exists():
-                    self._launcher.launch(guest_dir)
+                    self._launch(guest_dir)
                 else:
                     LOG.warning("no place on this machine instance_id=%s path=%s", instance_id, guest_dir)
         except CloudFailed as error:
             LOG.error("guest agent not started instance_id=%s reason=%s", instance_id, error)  # noqa: TRY400
+
+    def _launch(self, guest_dir: Path) -> None:
+        if self._settings.agent_settings is not None:
+            entrusted.lay_settings(guest_dir, self._settings.agent_settings)
+        self._launcher.launch(guest_dir)
+
+    def _entrust(self, guest_dir: Path, credentials: str) -> None:
+        """Stop an agent that has others: it would go on with them, and might put them back."""
+        if not entrusted.is_entrusted_with(guest_dir, credentials):
+            self._launcher.stop(guest_dir.name)
+            entrusted.lay_credentials(guest_dir, credentials)
 
     def _stop_guest(self, instance_id: str) -> None:
         try:

@@ -50,18 +50,13 @@ class GuestLauncher(Protocol):
         ...
 
 
-def guest_command(config_files: Sequence[Path] = ()) -> Command:
+def guest_command(guest_dir: Path) -> Sequence[str]:
     """Return the command line of an agent of this very installation.
 
-    What is secret (the broker's password) reaches it through the files, since everybody can read arguments.
+    It finds all that it may know in its directory: no file of the control plane is named, and no secret, since
+    everybody can read arguments.
     """
-    configured = [argument for file in config_files for argument in ("--config-file", str(file.resolve()))]
-
-    def command(guest_dir: Path) -> Sequence[str]:
-        start = [sys.executable, "-m", "coffer.cli", "guestagent", "--guest-dir", str(guest_dir)]
-        return [*start, *configured]
-
-    return command
+    return [sys.executable, "-m", "coffer.cli", "guestagent", "--guest-dir", str(guest_dir)]
 
 
 class ProcessLauncher:

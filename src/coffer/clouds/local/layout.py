@@ -5,6 +5,8 @@ ROOT/                     traversable by everybody, so that a server reaches its
   cloud/                  the cloud's own books: locks, the next user id
   instances/ID/           root's (or the control plane user's)
     guest.json            what the agent is told; see guest_config
+    credentials.json      what it proves itself with, and
+    agent.conf            how it is set up; see entrusted
     guestagent.{pid,log}  of the agent's process; see launcher
     journal/              the agent's: runs that it has not reported yet
     data/ log/            the instance user's own, closed to all others

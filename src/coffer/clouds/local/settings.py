@@ -30,6 +30,8 @@ class LocalSettings:
     erase_deadline_s: float = 300.0
     """How long the removal of an instance's files may take."""
     lock_timeout_s: float = 60.0
+    agent_settings: str | None = None
+    """What an agent that is a process of its own is told in its `agent.conf`; see entrusted.py."""
 
     @property
     def uids(self) -> range:

@@ -6,7 +6,7 @@ from alembic import op
 from coffer.store.types import LongText
 
 revision = "control_0004"
-down_revision = "control_0002"
+down_revision = "control_0003"
 branch_labels = None
 depends_on = None
 
