@@ -10,14 +10,20 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import announcing, relaying
+from benchmarks import action, announcing, api, backlog, exists, latency, relaying, trouble
 from benchmarks.lab import Lab, laboratory
 from benchmarks.measuring import Result
 from benchmarks.report import figures, print_rows, write
 
 BENCHES: Mapping[str, tuple[Callable[[Lab, int], Result], int]] = {
     "announcing": (announcing.measure, 9),
+    "trouble": (trouble.measure, 5),
     "relaying": (relaying.measure, 7),
+    "backlog": (backlog.measure, 5),
+    "latency": (latency.measure, 1),
+    "exists": (exists.audit, 1),
+    "api": (api.measure, 5),
+    "action": (action.measure, 9),
 }
 """What is measured, and in how many rounds."""
 

@@ -13,6 +13,8 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from benchmarks.lab import Lab
+from benchmarks.measuring import Goal, Result, Sample, Variant, compared, interleave
 from coffer.catalogue.operations import ServerType
 from coffer.catalogue.states import InstanceState
 from coffer.lifecycle.announcer import Announcer
@@ -25,6 +27,7 @@ from coffer.store.database import Database
 from coffer.store.instances import Instance
 
 SIZES = (10_000, 100_000)
+PEER_INSTANCES = 300
 FLAT = 1.2
 """How much more memory ten times the instances may take."""
 
@@ -50,6 +53,37 @@ def measure(count: int) -> tuple[float, float, float, float]:
         assert told == count, f"{told} of {count} instances were announced"
         database.close()
     return seconds, cpu_s, _peak_mib(), _peak_mib() - before
+
+
+def audit(lab: Lab, rounds: int) -> Result:
+    """Compare 100,000 instances with upstream's transformer, which has as many as it can do in a few seconds."""
+    peer = lab.peer("exists", driver="noop")
+    peer.do("fill", count=PEER_INSTANCES)
+    theirs = Variant("upstream", lambda: peer.sample("exists"))
+    ours = Variant("coffer", lambda: _apart(SIZES[-1]))
+    interleave([theirs, ours], rounds, warm_up=False)
+    row = compared(
+        "exists, payloads of one audit",
+        "100,000 instances into the outbox, an instance, against upstream without its network calls",
+        Goal(0.01),
+        ours,
+        theirs,
+    )
+    note = (
+        f"Upstream's exists audit ran on {PEER_INSTANCES} instances (SQLite, its own schema): it is linear."
+    )
+    return Result([row], notes=[note])
+
+
+def _apart(count: int) -> Sample:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.exists", "--one", str(count)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    seconds, cpu_s, *_ = (float(word) for word in done.stdout.split())
+    return Sample(seconds / count * 1e6, cpu_s / count * 1e6)
 
 
 def main(sizes: list[int]) -> int:
@@ -81,7 +115,7 @@ def _filled(folder: Path, count: int) -> Database:
     for start in range(0, count, 1000):
         with database.writing() as tx:
             for number in range(start, min(start + 1000, count)):
-                instances.insert(tx, _instance(number))
+                instances.insert(tx, instance(number))
     return database
 
 
@@ -91,11 +125,11 @@ def _sent(database: Database) -> int:
         return outbox.delete(tx, [row.id for row in outbox.head(tx, 10_000)])
 
 
-def _instance(number: int) -> Instance:
+def instance(number: int, *, project_id: str = "") -> Instance:
     created_at = BEGIN - timedelta(minutes=number)
     return Instance(
         id=str(uuid.uuid4()),
-        project_id=f"project-{number % 1000}",
+        project_id=project_id or f"project-{number % 1000}",
         user_id=f"user-{number % 1000}",
         name=f"instance-{number}",
         datastore="postgresql",

@@ -1,6 +1,8 @@
 """Everything that a measurement needs, started once: a private RabbitMQ, a private PostgreSQL, databases, the peer."""
 
 import json
+import os
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -13,11 +15,12 @@ from tests.support.rabbitmq import RabbitNode, started_node
 from tests.support.scratch import scratch
 
 from benchmarks.measuring import Sample
+from benchmarks.peer import WORKER
 from coffer.store import migrate
 from coffer.store.database import Database
 
 PEER = Path(__file__).parent.parent / ".venv-peer"
-_WORKER = Path(__file__).parent / "peer" / "worker.py"
+
 
 POSTGRESQL = {"fsync": "on", "shared_buffers": "256MB", "max_wal_size": "4GB"}
 """As an operator has it: what is committed is on the disk."""
@@ -29,7 +32,7 @@ class Peer:
     def __init__(self, config_file: Path) -> None:
         """Start it, and wait until it is ready."""
         self._process = subprocess.Popen(
-            [PEER / "bin/python", _WORKER, config_file],
+            [PEER / "bin/python", WORKER, config_file],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=config_file.with_suffix(".log").open("ab"),
@@ -101,21 +104,54 @@ class Lab:
             "oslo_messaging_rabbit": {"amqp_durable_queues": "true"},
             "oslo_policy": {"policy_dirs": self.folder / "none"},
         }
-        file = self.folder / f"peer-{name}.conf"
-        file.touch(mode=0o600)
-        file.write_text(
-            "".join(
-                f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in values.items())
-                for group, values in groups.items()
-            )
+        return _written(self.folder / f"peer-{name}.conf", groups)
+
+    def coffer_config(self, name: str, database_url: str, **options: Mapping[str, object]) -> Path:
+        """Write a configuration of coffer's; `options` are by group."""
+        groups: dict[str, dict[str, object]] = {
+            "DEFAULT": {"transport_url": self.node.url},
+            "database": {"connection": database_url},
+            "local_cloud": {"root": self.folder / name},
+        }
+        for group, values in options.items():
+            groups.setdefault(group, {}).update(values)
+        return _written(self.folder / f"{name}.conf", groups)
+
+    def run(self, name: str, *command: object) -> subprocess.Popen[bytes]:
+        """Start a process; it ends with the bench, its output goes to a file."""
+        output = (self.folder / f"{name}.log").open("ab")
+        process = subprocess.Popen(
+            [str(word) for word in command], stdout=output, stderr=output, start_new_session=True
         )
-        return file
+        self.stack.callback(_end, process)
+        return process
 
     def peer(self, name: str, *, driver: str = "messagingv2") -> Peer:
         """Start a process of the peer's."""
         peer = Peer(self.peer_config(name, driver=driver))
         self.stack.callback(peer.close)
         return peer
+
+
+def _written(file: Path, groups: Mapping[str, Mapping[str, object]]) -> Path:
+    file.touch(mode=0o600)  # there are passwords in it
+    file.write_text(
+        "".join(
+            f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in values.items())
+            for group, values in groups.items()
+        )
+    )
+    return file
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from coffer.catalogue.errors import BadRequest, Forbidden
@@ -61,6 +62,7 @@ class NoAuth:
         return Identity(user_id=user_id, project_id=project_id, roles=self._roles)
 
 
+@lru_cache(maxsize=256)
 def _is_loopback(address: str) -> bool:
     try:
         parsed = ipaddress.ip_address(address.strip("[]"))

@@ -17,7 +17,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.server import Server as Granian
 from waitress.server import create_server
 
-from coffer.main.asgi import Threaded
+from coffer.main.rsgi import Threaded
 
 LOG = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ def serve_workers(
         "coffer",
         address=host,
         port=port,
-        interface=Interfaces.ASGI,
+        interface=Interfaces.RSGI,
         http=HTTPModes.http1,
         websockets=False,
         workers=workers,

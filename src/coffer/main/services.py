@@ -10,6 +10,7 @@ import functools
 import logging
 import os
 import sys
+import threading
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,15 +28,15 @@ from coffer.lifecycle.emitter import utcnow
 from coffer.lifecycle.presence import Registrant
 from coffer.lifecycle.runs import Lifecycle
 from coffer.main import access, guests, http, logs
-from coffer.main.asgi import Threaded
 from coffer.main.failures import EXPECTED
 from coffer.main.parts import Part, Site, presence_of, rpc_of
+from coffer.main.rsgi import Threaded
 from coffer.main.serving import Serving
 from coffer.main.settings import SettingsError, load, required, understood
 from coffer.main.signals import Signals, reload
 from coffer.main.strangers import link_of, strangers_of
 from coffer.relay.relay import Relay
-from coffer.store import migrate
+from coffer.store import bell, migrate
 from coffer.store.database import Database
 from coffer.taskmanager.enrolment import EnrollingCloud, Unenrolled
 from coffer.taskmanager.reconcile import Keeper, reconcile, reconcile_backups
@@ -149,7 +150,10 @@ def _relay(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequence[Path
     holder = f"relay.{conf.host}.{uuid.uuid4().hex[:8]}"
     with understood("transport_url"):
         publisher = transport.publisher(conf, has_collector=conf.relay_declares_collector_queue)
-    relay = Relay(database, publisher, holder, utcnow)
+    wake = threading.Event()
+    if bell.is_there(database):
+        _started(cleanup, bell.Listener(database, wake.set))
+    relay = Relay(database, publisher, holder, utcnow, wake=wake)
     _started(cleanup, presence_of(conf, database, Registrant(holder, conf.host), "relay", relay.trouble))
     _started(cleanup, relay)
     LOG.info("relay started holder=%s", holder)
@@ -229,7 +233,10 @@ def _site(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, *, port: int = 0)
     rpc = rpc_of(conf, cleanup)
     root = Path(required(conf, "local_cloud", "root"))
     strangers = strangers_of(conf, database, cleanup)
-    return Site(conf=conf, database=database, rpc=rpc, root=root, port=port, strangers=strangers)
+    site = Site(conf=conf, database=database, rpc=rpc, root=root, port=port, strangers=strangers)
+    if bell.is_there(database):
+        _started(cleanup, bell.Ringer(database, site.wake))
+    return site
 
 
 def _database(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack) -> Database:

@@ -27,6 +27,8 @@ FLIGHTS = 2
 """Batches under way: while the broker answers for one, the next one is read and sent."""
 RESCAN_S = 10.0
 """How often the outbox is read from its very beginning, whatever the cursor says."""
+PASS_BATCHES = 20
+"""Batches a pass; between passes the relay looks after everything else."""
 
 
 class SendError(Exception):
@@ -50,6 +52,7 @@ class _Pass:
     result: Carried = field(default_factory=Carried)
     window: Window = field(default_factory=Window)
     flights: deque[tuple[list[Pending], Flight]] = field(default_factory=deque)
+    batches: int = 0
     is_more: bool = True
 
 
@@ -121,7 +124,9 @@ class Stream:
                 self._cursor.read(rows[-1].id, outbox.horizon(tx), is_complete=is_complete)
         now.result.read += len(rows)
         now.window.add(rows)
-        now.is_more = len(rows) == self._batch_size and not self._stopping.is_set()
+        now.batches += 1
+        is_last = now.batches == PASS_BATCHES or self._stopping.is_set()
+        now.is_more = len(rows) == self._batch_size and not is_last
 
     def _fill(self, now: _Pass) -> None:
         """Send what may go, as long as fewer than two batches are under way."""

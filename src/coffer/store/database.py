@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from sqlalchemy import URL, Connection, exc, make_url
 
@@ -79,6 +79,17 @@ class Database:
         """
         with translated(self.name), tx.begin_nested():
             yield
+
+    def dedicated(self) -> Any:
+        """Return a connection of the driver's own kind, for what no transaction can do; whoever asks closes it.
+
+        Raises:
+            StoreUnavailable: if the database is away.
+        """
+        with translated(self.name):
+            borrowed = self._engines.writer.raw_connection()
+            borrowed.detach()
+            return borrowed.dbapi_connection
 
     def close(self) -> None:
         """Close every connection that is not in use."""

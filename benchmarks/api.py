@@ -1,0 +1,85 @@
+"""What the API costs before any work: a trivial read, through upstream's stack and through ours, asked by wrk."""
+
+import re
+import subprocess
+import urllib.request
+from functools import partial
+
+from tests.support.deployment import COFFER, free_port
+from tests.support.waiting import wait_for
+
+from benchmarks.lab import PEER, Lab
+from benchmarks.measuring import Goal, Result, Sample, Variant, compared, interleave
+from benchmarks.peer import WORKER
+
+CONNECTIONS = 8
+SECONDS = 2
+HEADERS = {"X-Tenant-Id": "shop", "X-Auth-Token": "t", "X-Role": "member,reader", "X-User-Id": "alice"}
+READS = {
+    "the datastores of a project, from memory on both sides": "/v1.0/shop/datastores",
+    "the versions of the API": "/",
+}
+
+
+def measure(lab: Lab, rounds: int) -> Result:
+    """Compare one process of upstream's API with one of ours."""
+    theirs, ours = _peer(lab), _coffer(lab)
+    for url in (theirs, ours):
+        for path in READS.values():
+            wait_for(partial(_answers, url + path), 60, url)
+    rows = []
+    for name, path in READS.items():
+        pair = [Variant(url, partial(_asked, url + path)) for url in (theirs, ours)]
+        interleave(pair, rounds)
+        rows.append(
+            compared(
+                "API, one process, 8 connections",
+                f"requests a second for {name}, against upstream's stack",
+                Goal(10, at_least=True),
+                pair[1],
+                pair[0],
+                is_speed=True,
+            )
+        )
+    note = (
+        "Upstream's API runs its own paste pipeline (CORS, request id, proxy, faults, profiler, authorization, context, "
+        "rate limits set beyond reach, extensions) without Keystone on its eventlet server; ours runs as `coffer api` "
+        "with `noauth`. Both log a line a request."
+    )
+    return Result(rows, notes=[note])
+
+
+def _peer(lab: Lab) -> str:
+    pipeline = (PEER / "etc/trove/api-paste.ini").read_text().replace("authtoken ", "")
+    paste = lab.folder / "paste.ini"
+    paste.write_text(pipeline.replace("trove.common.api:app_factory", "serving:app_factory"))
+    limits = dict.fromkeys(("http_get_rate", "http_post_rate"), 10**9)
+    config = lab.peer_config("api", api_paste_config=paste, admin_roles="admin", **limits)
+    port = free_port()
+    lab.run("peer-api", PEER / "bin/python", WORKER, config, "serve", port)
+    return f"http://127.0.0.1:{port}"
+
+
+def _coffer(lab: Lab) -> str:
+    port = free_port()
+    config = lab.coffer_config("api", lab.database_url("SQLite"), api={"bind_port": port})
+    lab.run("coffer-api", COFFER, "api", "--config-file", config)
+    return f"http://127.0.0.1:{port}"
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=HEADERS), timeout=5) as answer:
+            return int(answer.status) in {200, 300}
+    except OSError:
+        return False
+
+
+def _asked(url: str) -> Sample:
+    headers = [word for name, value in HEADERS.items() for word in ("-H", f"{name}: {value}")]
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", *headers, url]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "Non-2xx" not in said, said
+    speed = re.search(r"Requests/sec:\s+([\d.]+)", said)
+    assert speed is not None, said
+    return Sample(1e6 / float(speed[1]))
