@@ -1,0 +1,445 @@
+"""A guest turns against the control plane, with its own credentials: nothing is believed, nothing breaks.
+
+One deployment, an honest tenant with an instance, and another tenant whose guest agent has been replaced by an attacker
+(tests/support/rogue.py). After each attack: refused, one line in the log, no event, no state changed, and the honest
+tenant is served.
+"""
+
+import base64
+import json
+import os
+import re
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, LiteralString
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+import requests
+from tests.support.attacks_by_broker import BY_BROKER, REFUSED
+from tests.support.attacks_by_frame import BY_FRAME, UGLY
+from tests.support.deployment import Deployment, deployment
+from tests.support.held import backups_held_up
+from tests.support.rabbitmq import RabbitNode
+from tests.support.rogue import Rogue, frozen
+from tests.support.trove import Tenant
+from tests.support.waiting import wait_for
+
+pytestmark = [pytest.mark.rabbitmq, pytest.mark.postgresql]
+
+WAIT_S = 30.0
+STATE: LiteralString = (
+    "select id, state, name, fault_code, fault_message, host, port, server_id, volume_id, ram_mib, volume_gib,"
+    " configuration_id, replica_of, root_enabled_at, launched_at, deleted_at, service_status from instances order by id"
+)
+TROUBLE = re.compile(r"^\S+ \S+ \d+ (WARNING|ERROR|CRITICAL) |^Traceback", re.MULTILINE)
+
+
+@dataclass
+class Stage:
+    """The deployment, the honest tenant with its instance, and the attacker."""
+
+    coffer: Deployment
+    node: RabbitNode
+    honest: Tenant
+    victim: str
+    evil: Tenant
+    rogue: Rogue
+    _read: dict[Path, int] = field(default_factory=dict)
+    _made: int = 0
+
+    def lines(self) -> list[str]:
+        """Return what the services have complained of since the last time."""
+        found: list[str] = []
+        for service in self.coffer.services:
+            text = service.text()
+            found += [
+                line for line in text[self._read.get(service.log, 0) :].splitlines() if TROUBLE.search(line)
+            ]
+            self._read[service.log] = len(text)
+        return found
+
+    def state(self) -> list[tuple[Any, ...]]:
+        """Return what the database knows of instances, runs and backups."""
+        runs: LiteralString = "select run_id, operation, ended_at, ending, message from runs order by run_id"
+        backups: LiteralString = "select id, state, size_bytes, checksum from backups order by id"
+        return [*self.coffer.rows(STATE), *self.coffer.rows(runs), *self.coffer.rows(backups)]
+
+    def serve(self) -> None:
+        """Have the honest tenant served."""
+        self._made += 1
+        self.honest.api.databases.create(self.victim, [{"name": f"honest{self._made}"}])
+        ended: LiteralString = (
+            "select ending from runs where operation = 'database_create' order by started_at desc limit 1"
+        )
+        wait_for(lambda: self.coffer.rows(ended) == [("end",)], WAIT_S, "the honest tenant to be served")
+
+    def is_announced(self) -> bool:
+        """Whether each run was announced, its beginning and its ending, and nothing else was."""
+        runs = self.coffer.rows(
+            "select run_id, count(*) * 2 from runs where ended_at is not null group by run_id"
+        )
+        told: LiteralString = (
+            "select run_id, count(*) from events where event_type like 'dbaas.%' group by run_id"
+        )
+        other: LiteralString = (
+            "select (select count(*) from events where event_type not like 'dbaas.%'),"
+            " (select count(*) from dead_letters)"
+        )
+        with psycopg.connect(self.coffer.collector_url) as connection:
+            found = connection.execute(told).fetchall()
+            rest = connection.execute(other).fetchall()
+        return sorted(runs) == sorted(found) and rest == [(2, 0)]
+
+
+@contextmanager
+def _staged() -> Iterator[Stage]:
+    with deployment(has_management=True) as (coffer, node):
+        requests.put(f"{node.management_url}/api/vhosts/elsewhere", timeout=10).raise_for_status()
+        coffer.mend()
+        honest, evil = coffer.tenant("honest"), coffer.tenant("evil")
+        victim, turned = honest.create(databases=["shop"]), evil.create(databases=["shop"])
+        honest.wait_for(victim, "ACTIVE")
+        evil.wait_for(turned, "ACTIVE")
+        coffer.events()
+        frozen(coffer.agent_pid(turned))
+        account = f"{node.management_url}/api/connections/username/guest-{turned}"
+        requests.delete(account, timeout=10).raise_for_status()
+        yield Stage(coffer, node, honest, victim, evil, Rogue.of(coffer.guest_dir(turned)))
+
+
+@pytest.fixture(scope="module")
+def staged() -> Iterator[Stage]:
+    with _staged() as stage:
+        yield stage
+        wait_for(stage.is_announced, WAIT_S, "everything that was done to be announced, and nothing else")
+
+
+@pytest.fixture
+def stage(staged: Stage) -> Iterator[Stage]:
+    """Hold the honest tenant's service and the state of everything against what a test did."""
+    staged.lines()
+    yield staged
+    # By what comes after it in the same queues, every message of the attacker's is done with.
+    staged.serve()
+    assert staged.lines() == []
+    assert [service.kind for service in staged.coffer.services if not service.is_alive] == []
+    for service in staged.coffer.services:
+        assert UGLY.splitlines()[1] not in service.text().splitlines()
+        assert "\x1b" not in service.text()
+
+
+@pytest.mark.parametrize("attack", BY_BROKER)
+def test_the_broker_refuses_a_guest_that(stage: Stage, attack: str) -> None:
+    before = stage.state()
+    with pytest.raises(REFUSED):
+        BY_BROKER[attack](stage.rogue, stage.victim)
+    assert stage.state() == before
+    assert stage.lines() == []
+
+
+@pytest.mark.parametrize("attack", BY_FRAME)
+def test_the_conductor_refuses(stage: Stage, attack: str) -> None:
+    before = stage.state()
+    BY_FRAME[attack](stage.rogue, stage.victim)
+    refused(stage)
+    assert stage.state() == before
+
+
+def refused(stage: Stage, times: int = 1) -> None:
+    """Wait for the lines that say that something was refused; the fixture sees to it that there are no others."""
+    found: list[str] = []
+
+    def said() -> bool:
+        found.extend(stage.lines())
+        return len(found) >= times
+
+    wait_for(said, WAIT_S, "the refusal to be logged")
+    assert len(found) == times, found
+    assert all("refused" in line for line in found), found
+
+
+def test_the_management_of_the_broker_does_not_know_guests(stage: Stage) -> None:
+    rogue, place = stage.rogue, f"http://127.0.0.1:{stage.node.management_port}/api"
+    for path in ("overview", "users", "queues", f"users/{rogue.user}"):
+        answer = requests.get(f"{place}/{path}", auth=(rogue.user, rogue.password), timeout=10)
+        assert answer.status_code == requests.codes.unauthorized
+    assert stage.lines() == []
+
+
+def test_a_thousand_messages_of_noise_are_refused_one_by_one(stage: Stage) -> None:
+    before = stage.state()
+    stage.rogue.publish(*(os.urandom(200) for _ in range(1000)))
+    refused(stage, 1000)
+    assert stage.state() == before
+
+
+def test_a_heartbeat_in_another_one_s_name_is_its_own(stage: Stage) -> None:
+    said = stage.rogue.request(
+        "heartbeat", instance_id=stage.victim, status="CRASHED", sent_at="2100-01-01T00:00:00Z"
+    )
+    stage.rogue.publish(stage.rogue.sealed(said))
+    heard: LiteralString = "select id, service_status from instances where service_status = 'CRASHED'"
+    wait_for(lambda: stage.coffer.rows(heard) != [], WAIT_S, "the heartbeat")
+    assert stage.coffer.rows(heard) == [(stage.rogue.instance_id, "CRASHED")]
+    stage.rogue.publish(stage.rogue.sealed(stage.rogue.request("heartbeat", status="HEALTHY")))
+    wait_for(lambda: stage.coffer.rows(heard) == [], WAIT_S, "the next heartbeat")
+    assert stage.lines() == []
+
+
+def test_a_run_of_another_guest_is_none_of_its_business(stage: Stage) -> None:
+    rogue = stage.rogue
+    with backups_held_up(stage.coffer.guest_dir(stage.victim)):
+        stage.honest.api.backups.create("held", stage.victim)
+        run = open_run(stage, stage.victim)
+        before = stage.state()
+        checksum = "0" * 64
+        for said in (
+            rogue.request("notify_end", run=run, traits={"size_bytes": 1, "checksum": checksum}),
+            rogue.request(
+                "notify_end", run=run, instance_id=stage.victim, traits={}, order={}, handed_to=None
+            ),
+            rogue.request(
+                "notify_exc_info", run=run, etype="guest_failed", value={"message": "ha"}, trace=""
+            ),
+        ):
+            rogue.publish(rogue.sealed(said))
+        refused(stage, 3)
+        assert stage.state() == before
+    stage.honest.wait_for(stage.victim, "ACTIVE")
+    ((ending,),) = stage.coffer.rows("select ending from runs order by started_at desc limit 1")
+    assert ending == "end"
+    wait_until_announced(stage)
+
+
+LIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "an error in the control plane's name": (
+        "notify_exc_info",
+        {"etype": "quota_exceeded", "value": {"message": "pay"}, "trace": ""},
+    ),
+    "text that steers a terminal": (
+        "notify_exc_info",
+        {"etype": "guest_failed", "value": {"message": UGLY, "data": {"reason": UGLY}}, "trace": UGLY},
+    ),
+    "secrets": (
+        "notify_exc_info",
+        {
+            "etype": "guest_failed",
+            "value": {"message": "login with password=hush-hush failed"},
+            "trace": "postgresql://root:hush-hush@10.0.0.1/x",
+        },
+    ),
+    "1 MiB of text": (
+        "notify_exc_info",
+        {"etype": "guest_failed", "value": {"message": "x" * 2**20}, "trace": "y" * 2**20},
+    ),
+    "everything of the wrong type": ("notify_exc_info", {"etype": [1], "value": 3.5, "trace": {"a": None}}),
+    "a backup without a size": ("notify_end", {"traits": {"size_bytes": -1, "checksum": "0" * 64}}),
+    "a backup with a size of another type": (
+        "notify_end",
+        {"traits": {"size_bytes": "1", "checksum": ["0" * 64]}},
+    ),
+    "a backup larger than numbers are": (
+        "notify_end",
+        {"traits": {"size_bytes": 2**70, "checksum": "0" * 64}},
+    ),
+    "another tenant": (
+        "notify_end",
+        {"traits": {"tenant_id": "honest", "run_id": "x", "instance_id": "y", "size_bytes": None}},
+    ),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_what_a_guest_says_of_its_own_run_is_disarmed(stage: Stage, lie: str) -> None:
+    method, args = LIES[lie]
+    rogue = stage.rogue
+    rogue.purge()
+    stage.evil.api.backups.create("mine", rogue.instance_id)
+    run = open_run(stage, rogue.instance_id)
+    rogue.publish(rogue.sealed(rogue.request(method, run=run, **args)))
+    ended: LiteralString = "select count(*) from runs where ended_at is null"
+    wait_for(lambda: stage.coffer.rows(ended) == [(0,)], WAIT_S, "the run to end")
+    wait_until_announced(stage)
+    payload = last_event(stage)
+    assert (payload["run_id"], payload["tenant_id"], payload["instance_id"]) == (
+        run[0],
+        "evil",
+        rogue.instance_id,
+    )
+    assert (payload["error_code"], payload["fault"], payload["server_type"]) == (
+        "guest_failed",
+        "system",
+        "conductor",
+    )
+    text = json.dumps(payload)
+    assert "hush" not in text
+    assert len(text) < 20_000
+    assert all(letter.isprintable() for letter in payload["message"])
+    assert [line for line in stage.lines() if "Traceback" in line or " ERROR " in line] == []
+
+
+def test_what_the_control_plane_said_does_not_come_back_as_a_guest_s_word(stage: Stage) -> None:
+    rogue = stage.rogue
+    rogue.purge()
+    stage.evil.api.backups.create("mine", rogue.instance_id)
+    run = open_run(stage, rogue.instance_id)
+    said = rogue.next_message()
+    assert rogue.open(said)["method"] == "create_backup"
+    before = stage.state()
+    rogue.publish(said)
+    rogue.publish(json.dumps({**json.loads(said), "to": "control"}).encode())
+    refused(stage, 2)
+    assert stage.state() == before
+    failure = rogue.request("notify_exc_info", run=run, etype="guest_failed", value={}, trace="")
+    rogue.publish(rogue.sealed(failure))
+    wait_until_announced(stage)
+    # It has ended; whatever is said of it later is too late.
+    before = stage.state()
+    rogue.publish(
+        rogue.sealed(rogue.request("notify_end", run=run, traits={"size_bytes": 1, "checksum": "0" * 64}))
+    )
+    rogue.publish(rogue.sealed({**failure, "id": "1" * 32}))
+    stage.serve()
+    assert [row for row in before if row not in stage.state()] == []
+
+
+def test_answers_count_once_and_from_whom_was_asked(stage: Stage) -> None:
+    rogue, heard = stage.rogue, []
+    rogue.purge()
+    asking = threading.Thread(
+        target=lambda: heard.append([each.name for each in stage.evil.api.databases.list(rogue.instance_id)])
+    )
+    asking.start()
+    question = rogue.open(rogue.next_message())
+    assert question["method"] == "list_databases"
+
+    def answer(name: str, **other: Any) -> bytes:
+        reply = {"result": [{"name": name}]}
+        said = {
+            "kind": "answer",
+            "id": question["id"],
+            "reply_to": question["reply_to"],
+            "reply": reply,
+            **other,
+        }
+        return rogue.sealed(said)
+
+    rogue.publish(answer("unasked", id="f" * 32))
+    refused(stage, 1)
+    rogue.publish(answer("first"), answer("second"))
+    asking.join(WAIT_S)
+    assert heard == [["first"]]
+
+
+def test_an_answer_to_what_another_guest_was_asked_is_not_taken(stage: Stage) -> None:
+    """The attacker knows all that could be known: the very question, and where its answer is awaited."""
+    victim = Rogue.of(stage.coffer.guest_dir(stage.victim))
+    agent = stage.coffer.agent_pid(stage.victim)
+    frozen(agent)
+    try:
+        account = f"{stage.node.management_url}/api/connections/username/guest-{stage.victim}"
+        requests.delete(account, timeout=10).raise_for_status()
+        heard: list[list[str]] = []
+        asking = threading.Thread(
+            target=lambda: heard.append([each.name for each in stage.honest.api.databases.list(stage.victim)])
+        )
+        asking.start()
+        body = victim.next_message()
+        question = victim.open(body)
+        said = {
+            "kind": "answer",
+            "id": question["id"],
+            "reply_to": question["reply_to"],
+            "reply": {"result": [{"name": "forged"}]},
+        }
+        stage.rogue.publish(stage.rogue.sealed(said))
+        refused(stage, 1)
+        victim.publish(victim.sealed({**said, "reply": {"result": [{"name": "true"}]}}))
+        asking.join(WAIT_S)
+        assert heard == [["true"]]
+    finally:
+        os.kill(agent, signal.SIGCONT)
+
+
+def test_an_agent_knows_no_secret_of_the_control_plane(stage: Stage) -> None:
+    coffer = stage.coffer
+    own, others = Rogue.of(coffer.guest_dir(stage.victim)), stage.rogue
+    secrets = [
+        stage.node.password,
+        coffer.guest_secret,
+        urlsplit(coffer.database_url).password or "none",
+        others.password,
+        base64.b64encode(others.key).decode(),
+        str(coffer.config_file),
+    ]
+    agent, guest_dir = coffer.agent_pid(stage.victim), coffer.guest_dir(stage.victim)
+    texts = {
+        name: Path(f"/proc/{agent}/{name}").read_text(errors="replace") for name in ("environ", "cmdline")
+    }
+    for path in guest_dir.rglob("*"):
+        if path.is_file() and "data" not in path.relative_to(guest_dir).parts:
+            texts[path.name] = path.read_text(errors="replace")
+            opened = path.stat()
+            assert opened.st_mode & 0o077 == 0 or "conf" in path.relative_to(guest_dir).parts, path
+    assert {"credentials.json", "agent.conf", "channel.json", "guestagent.log"} <= texts.keys()
+    assert [
+        (name, secrets.index(each)) for name, text in texts.items() for each in secrets if each in text
+    ] == []
+    # Its own are in one place only.
+    assert [name for name, text in texts.items() if own.password in text] == ["credentials.json"]
+    for service in coffer.services:
+        assert own.password not in service.text()
+
+
+def test_after_a_rotation_the_old_key_and_the_old_password_open_nothing(stage: Stage) -> None:
+    old = Rogue.of(stage.coffer.guest_dir(stage.victim))
+    stage.rogue.purge()
+    said = stage.coffer.run("guests", "rotate", stage.victim)
+    assert said == f"{stage.victim} has key {old.key_id + 1} now.\n"
+    new = Rogue.of(stage.coffer.guest_dir(stage.victim))
+    assert (new.key_id, new.password != old.password, new.key != old.key) == (old.key_id + 1, True, True)
+    stage.lines()  # a message that was under way under the old key may have been refused
+    with pytest.raises(REFUSED):
+        old.publish(b"x")
+    heartbeat = old.sealed(old.request("heartbeat", status="CRASHED"))
+    new.publish(heartbeat)
+    refused(stage)
+    listed = json.loads(stage.coffer.run("guests", "list", "--format", "json"))
+    assert {each["instance_id"]: (each["account"], each["key_id"]) for each in listed["guests"]} == {
+        stage.victim: ("own", new.key_id),
+        stage.rogue.instance_id: ("own", stage.rogue.key_id),
+    }
+    assert stage.coffer.run("guests", "rewrap").startswith("2 keys")
+
+
+def open_run(stage: Stage, instance_id: str) -> tuple[str, str]:
+    """Return the open run of an instance once its guest has it."""
+    query: LiteralString = "select run_id, operation, handed_to from runs where ended_at is null"
+
+    def found() -> list[tuple[Any, ...]]:
+        return [row for row in stage.coffer.rows(query) if row[2] == instance_id]
+
+    ((run_id, operation, _),) = wait_for(found, WAIT_S, "the guest to have a run")
+    return str(run_id), str(operation)
+
+
+def wait_until_announced(stage: Stage) -> None:
+    left: LiteralString = (
+        "select (select count(*) from runs where ended_at is null) + (select count(*) from outbox)"
+    )
+    wait_for(lambda: stage.coffer.rows(left) == [(0,)], WAIT_S, "everything to be announced")
+    stage.coffer.events()
+
+
+def last_event(stage: Stage) -> dict[str, Any]:
+    with psycopg.connect(stage.coffer.collector_url) as connection:
+        row = connection.execute("select payload from events order by id desc limit 1").fetchone()
+    assert row is not None
+    payload: dict[str, Any] = json.loads(row[0])
+    return payload
