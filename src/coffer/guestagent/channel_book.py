@@ -4,6 +4,7 @@ Numbers to send are taken from the file in blocks, so that an agent that is kill
 comes in is noted before it is acted on.
 """
 
+import hashlib
 import json
 import logging
 import threading
@@ -78,17 +79,18 @@ class GuestBook:
         with self._lock:
             if instance_id != self._credentials.instance_id or key_id not in self._credentials.keys:
                 return False
-            window = self._windows.get(key_id, Window()).accept(number)
+            names = {each: _name(each, key) for each, key in self._credentials.keys.items()}
+            window = self._windows.get(names[key_id], Window()).accept(number)
             if window is None:
                 return False
-            known = {each: kept for each, kept in self._windows.items() if each in self._credentials.keys}
-            self._keep(self._reserved, {**known, key_id: window})
+            known = {each: kept for each, kept in self._windows.items() if each in names.values()}
+            self._keep(self._reserved, {**known, names[key_id]: window})
             return True
 
-    def _keep(self, reserved: int, windows: dict[int, Window]) -> None:
+    def _keep(self, reserved: int, windows: dict[str, Window]) -> None:
         kept = {
             "reserved": reserved,
-            "windows": {str(key_id): [each.highest, each.to_text()] for key_id, each in windows.items()},
+            "windows": {name: [each.highest, each.to_text()] for name, each in windows.items()},
         }
         try:
             replace_file(self._guest_dir / NUMBERS_NAME, json.dumps(kept) + "\n")
@@ -97,10 +99,15 @@ class GuestBook:
         self._reserved, self._windows = reserved, windows
 
 
-def _read(path: Path) -> tuple[int, dict[int, Window]]:
+def _name(key_id: int, key: bytes) -> str:
+    """Return what a key's window is kept under: a control plane that lost its book gives the ids of keys anew."""
+    return f"{key_id}.{hashlib.sha256(key).hexdigest()[:16]}"
+
+
+def _read(path: Path) -> tuple[int, dict[str, Window]]:
     try:
         kept = json.loads(path.read_bytes())
-        windows = {int(key_id): Window.from_text(*each) for key_id, each in kept["windows"].items()}
+        windows = {str(name): Window.from_text(*each) for name, each in kept["windows"].items()}
         return int(kept["reserved"]), windows
     except FileNotFoundError:
         return 0, {}

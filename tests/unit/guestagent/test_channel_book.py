@@ -96,3 +96,12 @@ def test_nobody_else_can_read_it_and_nothing_prints_it(guest_dir: Path) -> None:
         assert (guest_dir / name).stat().st_mode & 0o777 == 0o600
     assert "secret" not in repr(book.credentials)
     assert "\\x01" not in repr(book.outgoing("i1"))
+
+
+def test_a_key_that_has_the_number_of_another_one_begins_anew(guest_dir: Path) -> None:
+    """A control plane whose database was lost gives numbers of keys that it has given before."""
+    assert GuestBook(guest_dir).accept("i1", 1, 5000)
+    (guest_dir / FILE_NAME).write_text(credentials(k1=NEW).to_json())
+    book = GuestBook(guest_dir)
+    assert book.accept("i1", 1, 1)
+    assert not book.accept("i1", 1, 1)
