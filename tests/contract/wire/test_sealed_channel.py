@@ -149,6 +149,27 @@ def test_a_report_waits_for_a_conductor_and_is_settled_when_it_is_repeated(plane
     assert ending(plane, report) == "end"
 
 
+def test_answers_to_reports_do_not_wait_behind_the_orders_whose_threads_wait_for_them(
+    plane: SealedPlane, ctx: TroveContext
+) -> None:
+    plane.open_door()
+    books = plane.enrol()
+    guest = plane.guest(books.id)
+    answered: list[str] = []
+
+    def work(_method: str, args: dict[str, str]) -> None:
+        guest.conductor.notify_end(ctx, books.id, {})  # raises if it is not answered in time
+        answered.append(args["name"])
+
+    guest.endpoint.answer = work
+    names = [f"db{number}" for number in range(40)]
+    for name in names:
+        plane.client(books.id).delete_database(ctx, name)
+    guest.start()
+    wait_for(lambda: len(answered) == len(names), SOON_S, "every report to be answered")
+    assert sorted(answered) == sorted(names)
+
+
 def test_nobody_answers_or_reports_for_another(plane: SealedPlane, ctx: TroveContext) -> None:
     door = plane.open_door()
     books, shop = plane.enrol(), plane.enrol()

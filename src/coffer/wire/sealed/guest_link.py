@@ -1,6 +1,7 @@
 """A guest's end of its channel: one queue to read, one exchange to publish to, nothing to declare."""
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -17,13 +18,15 @@ from coffer.wire.sealed.frames import Answer, Direction, FrameRefusedError, Requ
 from coffer.wire.sealed.inbox import Inbox, Rest, TryLaterError
 from coffer.wire.sealed.pending import Pending
 from coffer.wire.sealed.post import Post
-from coffer.wire.sealed.reader import Reader, Refusals
+from coffer.wire.sealed.reader import Opened, Reader, Refusals
 
 LOG = logging.getLogger(__name__)
 
 _CONTROL_PLANE = ""
 """Who is asked, in the books of answers: a guest knows one other."""
 _THREADS = 16
+_PREFETCH = 512
+"""Answers come behind what waits for a thread; so much of that may lie before them."""
 _CAST_KEPT_S = 60.0
 """How long a sign of life waits for a conductor: later ones follow."""
 _REPORT_KEPT_S = 120.0
@@ -88,7 +91,9 @@ class GuestLink:
             name=f"guest-{self._instance_id}",
             opened=self._open_queue,
             handler=partial(self._take, handler),
+            express=self._take_answer,
             threads=_THREADS,
+            prefetch=_PREFETCH,
         )
         self._inboxes.append(inbox)
         return GuestListener(inbox)
@@ -120,19 +125,33 @@ class GuestLink:
             body, self._access.conductor_queue, timeout_s=self._send_timeout_s, expires_s=expires_s
         )
 
+    def _take_answer(self, body: bytes) -> bool:
+        """Take what must not wait for a thread: the threads may all be waiting for answers to their reports."""
+        opened = self._read(self._reader.open, body)
+        if opened is None:
+            return True
+        answer = opened.inner
+        if isinstance(answer, Request):
+            return False
+        if self._read(self._reader.accept, body) is not None:
+            self.pending.settle(_CONTROL_PLANE, answer.id, answer.reply)
+        return True
+
     def _take(self, handler: Handler, body: bytes) -> Rest | None:
+        opened = self._read(self._reader.accept, body)
+        if opened is None or not isinstance(opened.inner, Request):
+            return None
+        return partial(self._serve, handler, opened.inner)
+
+    def _read(self, read: Callable[[bytes], Opened], body: bytes) -> Opened | None:
+        """Return what was sent, None if it is refused, which is noted."""
         try:
-            opened = self._reader.accept(body)
+            return read(body)
         except FrameRefusedError as refusal:
             self.refusals.note(refusal.reason, refusal.instance_id)
             return None
         except BookUnavailableError as error:
             raise TryLaterError(str(error)) from error
-        inner = opened.inner
-        if isinstance(inner, Answer):
-            self.pending.settle(_CONTROL_PLANE, inner.id, inner.reply)
-            return None
-        return partial(self._serve, handler, inner)
 
     def _serve(self, handler: Handler, request: Request) -> None:
         message = {"method": request.method, "args": request.args, "version": request.version}

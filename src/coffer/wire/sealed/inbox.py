@@ -22,6 +22,8 @@ LOG = logging.getLogger(__name__)
 Rest = Callable[[], None]
 Handler = Callable[[bytes], Rest | None]
 """Takes care of a body; the message is acknowledged when it returns. What it returns is done after that."""
+Express = Callable[[bytes], bool]
+"""Takes care of a body that must not wait for a thread, and returns True; False leaves it to the handler."""
 Opener = Callable[[AmqpLink], str]
 """Prepares a new connection and returns the name of the queue to read."""
 
@@ -46,12 +48,16 @@ class Inbox:
         opened: Opener,
         handler: Handler,
         threads: int,
+        prefetch: int | None = None,
+        express: Express = lambda _: False,
         limit_bytes: int = ANSWER_LIMIT_BYTES,
     ) -> None:
         """Handle up to `threads` messages at a time; `name` is what the broker and the log show of us.
 
+        `express` sees each message first, of up to `prefetch` that wait for a thread or have one; it must be quick.
         Of a body that is longer than `limit_bytes` the handler gets one byte more than that, so that it can tell.
         """
+        self._express = express
         self._limit_bytes = limit_bytes
         self._settings = settings
         self._name = name
@@ -59,16 +65,21 @@ class Inbox:
         self._handler = handler
         self._slots = threading.Semaphore(threads)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._prefetch = 2 * threads
+        self._prefetch = prefetch or 2 * threads
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._failures = 0
         self._told = ""
+        self._trouble: str | None = None
         self.is_connected = threading.Event()
 
     def renew(self, settings: AmqpSettings) -> None:
         """Connect with other settings from the next connection on."""
         self._settings = settings
+
+    def trouble(self) -> str | None:
+        """Return what keeps it from receiving, from any thread; None if nothing does."""
+        return self._trouble
 
     def start(self) -> None:
         """Begin to receive, if that was not done; returns at once."""
@@ -97,9 +108,13 @@ class Inbox:
             try:
                 self._receive()
             except BrokerUnavailable as error:
+                self._trouble = f"the broker of RPC: {error}"
                 self._tell(error)
             except TryLaterError as error:
+                self._trouble = str(error)
                 LOG.warning("inbox waits name=%s reason=%s", self._name, error)
+            except Exception:  # one of the loops: whoever is deaf for ever cannot even be told so
+                LOG.exception("inbox begins anew name=%s", self._name)
             finally:
                 self.is_connected.clear()
             if not self._stopping.is_set():
@@ -112,10 +127,12 @@ class Inbox:
         hand = _Hand()
         try:
             source = self._opened(link)
-            link.consume(source, self._prefetch, lambda tag, body: hand.waiting.append((tag, body)))
+            link.consume(source, self._prefetch, lambda tag, body: hand.arrived.append((tag, body)))
+            self._trouble, self._told = None, ""
             self.is_connected.set()
             LOG.info("inbox connected name=%s queue=%s", self._name, source)
             while not self._stopping.is_set():
+                self._sort(link, hand)
                 self._hand_out(hand)
                 link.drain(_BUSY_POLL_S if hand.count or hand.waiting else _IDLE_POLL_S)
                 link.tick()
@@ -125,6 +142,23 @@ class Inbox:
                 self._acknowledge(link, hand)
         finally:
             link.close()
+
+    def _sort(self, link: AmqpLink, hand: "_Hand") -> None:
+        while hand.arrived:
+            tag, body = hand.arrived.popleft()
+            if self._is_taken(body):
+                link.acknowledge(tag, up_to=False)
+            else:
+                hand.waiting.append((tag, body))
+
+    def _is_taken(self, body: bytes) -> bool:
+        try:
+            return self._express(body)
+        except TryLaterError:
+            raise
+        except Exception:  # one of the loops, as in _handle
+            LOG.exception("inbox could not finish a message name=%s", self._name)
+            return True
 
     def _hand_out(self, hand: "_Hand") -> None:
         while hand.waiting and self._slots.acquire(blocking=False):
@@ -179,8 +213,9 @@ _Done = queue.SimpleQueue[int | TryLaterError]
 
 @dataclass(slots=True)
 class _Hand:
-    """What one connection has delivered: what waits for a thread, what threads are done with, how many have one."""
+    """What one connection has delivered: unseen, waiting for a thread, done with; `count` is how many have a thread."""
 
+    arrived: deque[tuple[int, bytes]] = field(default_factory=deque)
     waiting: deque[tuple[int, bytes]] = field(default_factory=deque)
     done: _Done = field(default_factory=queue.SimpleQueue)
     count: int = 0
