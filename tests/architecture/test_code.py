@@ -20,7 +20,9 @@ LOOPS = {
     ("relay/relay.py", "_close"): "the relay, its last turn",
     ("wire/dispatcher.py", "handle"): "the RPC endpoint",
     ("wire/consumer.py", "run"): "the consumer's harness",
-    ("wire/sealed/inbox.py", "_handle"): "the sealed messages",
+    ("wire/sealed/inbox.py", "_handle"): "the sealed messages, each",
+    ("wire/sealed/inbox.py", "_is_taken"): "the sealed messages, each",
+    ("wire/sealed/inbox.py", "_run"): "the sealed messages",
     ("lifecycle/watchdog.py", "_watch"): "the watchdog",
     ("taskmanager/periodic.py", "_do"): "the periodic chores",
 }

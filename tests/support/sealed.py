@@ -99,9 +99,10 @@ class SealedPlane:
         emitter = Emitter(ServerType.CONDUCTOR, "control-1", "127.0.0.1:0", "conductor-1")
         return Lifecycle(self.database, Announcer(emitter))
 
-    def open_door(self) -> Door:
+    def open_door(self, *, reports: Reports | None = None) -> Door:
         """Start a conductor."""
-        door = Door(self.settings, self.book, self.access, self.transport, Reports(self.lifecycle()))
+        endpoint = reports or Reports(self.lifecycle())
+        door = Door(self.settings, self.book, self.access, self.transport, endpoint)
         door.start()
         self.cleanup.callback(door.stop)
         self.door = door

@@ -62,6 +62,10 @@ class Door:
             threads=_THREADS,
         )
 
+    def trouble(self) -> str | None:
+        """Return what keeps it shut; None if nothing does."""
+        return self._inbox.trouble()
+
     def start(self) -> None:
         """Open the door; returns at once, a broker that is away is waited for."""
         self._inbox.start()

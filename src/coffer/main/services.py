@@ -23,9 +23,10 @@ from coffer.clouds.local.layout import Layout
 from coffer.collector import migrate as collector_schema
 from coffer.collector.collector import Collector
 from coffer.collector.database import Database as CollectorDatabase
+from coffer.conductor.door import Door
 from coffer.datastores.registry import discover
 from coffer.lifecycle.emitter import utcnow
-from coffer.lifecycle.presence import Registrant
+from coffer.lifecycle.presence import Registrant, Trouble
 from coffer.lifecycle.runs import Lifecycle
 from coffer.main import access, guests, http, logs
 from coffer.main.failures import EXPECTED
@@ -120,9 +121,13 @@ def _taskmanager(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequenc
 def _conductor(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequence[Path]) -> Serving:
     site = _site(conf, cleanup)
     lifecycle = site.lifecycle(ServerType.CONDUCTOR)
-    # The door for strangers looks after its own queue.
-    watch = _watched(cleanup, site, lifecycle, "conductor", None if site.strangers else CONDUCTOR)
-    serving = Serving(site.conductor(lifecycle), watch=watch, limit_s=conf.graceful_shutdown_timeout)
+    server = site.conductor(lifecycle)
+    if isinstance(server, Door):
+        # It looks after its queue itself.
+        watch = _watched(cleanup, site, lifecycle, "conductor", also=server.trouble)
+    else:
+        watch = _watched(cleanup, site, lifecycle, "conductor", CONDUCTOR)
+    serving = Serving(server, watch=watch, limit_s=conf.graceful_shutdown_timeout)
     _started(cleanup, serving)
     # Here too: runs must end in time also where no taskmanager is left.
     _started(cleanup, site.watchdog(lifecycle))
@@ -135,10 +140,18 @@ def _watched(
     lifecycle: Lifecycle,
     kind: str,
     contract: Contract | None = None,
+    *,
+    also: Trouble = lambda: None,
 ) -> BrokerWatch | None:
-    """Start the sign of life of a service, and the watch over what it needs of the broker."""
+    """Start the sign of life of a service, and the watch over what it needs of the broker.
+
+    What `also` says is wrong is told with it.
+    """
     watch = site.watch(kind, contract)
-    trouble = (lambda: None) if watch is None else watch.trouble
+
+    def trouble() -> str | None:
+        return (watch.trouble() if watch is not None else None) or also()
+
     if watch is not None:
         _started(cleanup, watch)
     _started(cleanup, site.presence(lifecycle, kind, trouble=trouble))

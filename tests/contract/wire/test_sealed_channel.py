@@ -13,6 +13,11 @@ from tests.support.waiting import wait_for
 
 from coffer.catalogue.errors import DispatchFailed, GuestFailed, GuestUnreachable
 from coffer.catalogue.states import ServiceStatus
+from coffer.conductor.reports import Reports
+from coffer.guestagent.journal import Journal
+from coffer.guestagent.outcomes import Ended
+from coffer.guestagent.reporting import Reporter
+from coffer.lifecycle.runs import Lifecycle
 from coffer.store import runs
 from coffer.wire.amqp_link import AmqpLink
 from coffer.wire.conductor_client import ConductorClient
@@ -147,6 +152,66 @@ def test_a_report_waits_for_a_conductor_and_is_settled_when_it_is_repeated(plane
     guest.conductor.notify_end(report, books.id, {})
     guest.conductor.notify_exc_info(report, books.id, "guest_failed", {"message": "no"}, "")
     assert ending(plane, report) == "end"
+
+
+def test_a_report_that_the_conductor_could_not_write_is_repeated_until_it_is_written(
+    plane: SealedPlane,
+) -> None:
+    door = plane.open_door(reports=Forgetful(plane.lifecycle(), failures=2))
+    books = plane.enrol()
+    guest = plane.guest(books.id).start()
+    journal = Journal(plane.root / books.id)
+    reporter = Reporter(guest.conductor, books.id, journal)
+    report = an_open_run(plane, books.id)
+    reporter.run(report, lambda: None)
+    reporter.resend()
+    assert ending(plane, report) is None
+    assert [entry.outcome for entry in journal.left()] == [Ended()]
+    # The agent is killed; the next one knows that the run ended well.
+    later = Reporter(guest.conductor, books.id, journal)
+    later.recover()
+    later.resend()
+    assert ending(plane, report) == "end"
+    assert journal.left() == []
+    assert door.refusals.counts.total() == 0
+
+
+def test_a_report_that_died_with_its_conductor_is_taken_by_the_next(plane: SealedPlane) -> None:
+    plane.open_door(reports=Forgetful(plane.lifecycle(), failures=1, error=SystemExit))
+    books = plane.enrol()
+    guest = plane.guest(books.id).start()
+    impatient = ConductorClient(guest.link, answer_timeout_s=0.5)
+    reporter = Reporter(impatient, books.id, Journal(plane.root / books.id))
+    report = an_open_run(plane, books.id)
+    reporter.run(report, lambda: None)
+    assert ending(plane, report) is None
+    wait_for(lambda: _is_resent(reporter), SOON_S, "an answer")
+    assert ending(plane, report) == "end"
+
+
+def _is_resent(reporter: Reporter) -> bool:
+    try:
+        reporter.resend()
+    except DispatchFailed:
+        return False
+    return True
+
+
+class Forgetful(Reports):
+    """A conductor's endpoint that fails a few times after the message was noted, and before anything is written."""
+
+    def __init__(
+        self, lifecycle: Lifecycle, *, failures: int, error: type[BaseException] = RuntimeError
+    ) -> None:
+        super().__init__(lifecycle)
+        self._left = failures
+        self._error = error
+
+    def notify_end(self, ctx: TroveContext, *, instance_id: str, traits: object = None) -> str:
+        if self._left:
+            self._left -= 1
+            raise self._error
+        return super().notify_end(ctx, instance_id=instance_id, traits=traits)
 
 
 def test_answers_to_reports_do_not_wait_behind_the_orders_whose_threads_wait_for_them(
