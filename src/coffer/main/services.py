@@ -23,9 +23,10 @@ from coffer.clouds.local.layout import Layout
 from coffer.collector import migrate as collector_schema
 from coffer.collector.collector import Collector
 from coffer.collector.database import Database as CollectorDatabase
+from coffer.conductor.door import Door
 from coffer.datastores.registry import discover
 from coffer.lifecycle.emitter import utcnow
-from coffer.lifecycle.presence import Registrant
+from coffer.lifecycle.presence import Registrant, Trouble
 from coffer.lifecycle.runs import Lifecycle
 from coffer.main import access, guests, http, logs
 from coffer.main.failures import EXPECTED
@@ -121,8 +122,11 @@ def _conductor(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequence[
     site = _site(conf, cleanup)
     lifecycle = site.lifecycle(ServerType.CONDUCTOR)
     # The door for strangers looks after its own queue.
-    watch = _watched(cleanup, site, lifecycle, "conductor", None if site.strangers else CONDUCTOR)
-    serving = Serving(site.conductor(lifecycle), watch=watch, limit_s=conf.graceful_shutdown_timeout)
+    door = site.conductor(lifecycle)
+    more = door.trouble if isinstance(door, Door) else None
+    contract = None if site.strangers else CONDUCTOR
+    watch = _watched(cleanup, site, lifecycle, "conductor", contract, more=more)
+    serving = Serving(door, watch=watch, limit_s=conf.graceful_shutdown_timeout)
     _started(cleanup, serving)
     # Here too: runs must end in time also where no taskmanager is left.
     _started(cleanup, site.watchdog(lifecycle))
@@ -135,10 +139,20 @@ def _watched(
     lifecycle: Lifecycle,
     kind: str,
     contract: Contract | None = None,
+    *,
+    more: Trouble | None = None,
 ) -> BrokerWatch | None:
-    """Start the sign of life of a service, and the watch over what it needs of the broker."""
+    """Start the sign of life of a service, and the watch over what it needs of the broker.
+
+    `more` knows of trouble that the watch cannot see.
+    """
     watch = site.watch(kind, contract)
-    trouble = (lambda: None) if watch is None else watch.trouble
+    sources: list[Trouble] = [] if watch is None else [watch.trouble]
+    sources += [] if more is None else [more]
+
+    def trouble() -> str | None:
+        return next((said for each in sources if (said := each()) is not None), None)
+
     if watch is not None:
         _started(cleanup, watch)
     _started(cleanup, site.presence(lifecycle, kind, trouble=trouble))

@@ -64,7 +64,12 @@ class Inbox:
         self._thread: threading.Thread | None = None
         self._failures = 0
         self._told = ""
+        self._trouble: str | None = None
         self.is_connected = threading.Event()
+
+    def trouble(self) -> str | None:
+        """Return what keeps it from receiving, from any thread; None if nothing does."""
+        return self._trouble
 
     def renew(self, settings: AmqpSettings) -> None:
         """Connect with other settings from the next connection on."""
@@ -97,6 +102,7 @@ class Inbox:
             try:
                 self._receive()
             except BrokerUnavailable as error:
+                self._trouble = f"the broker of RPC: {error}"
                 self._tell(error)
             except TryLaterError as error:
                 LOG.warning("inbox waits name=%s reason=%s", self._name, error)
@@ -114,6 +120,7 @@ class Inbox:
             source = self._opened(link)
             link.consume(source, self._prefetch, lambda tag, body: hand.waiting.append((tag, body)))
             self.is_connected.set()
+            self._trouble, self._told = None, ""
             LOG.info("inbox connected name=%s queue=%s", self._name, source)
             while not self._stopping.is_set():
                 self._hand_out(hand)
