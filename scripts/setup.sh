@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the virtual environment and, for the tests, installs the servers they need.
-# usage: scripts/setup.sh demo|test|soak   (demo: what runs coffer; test: what proves it; soak: what else that takes long needs)
+# usage: scripts/setup.sh demo|test|soak|bench   (demo: what runs coffer; test: what proves it; soak: what else that takes long needs)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 purpose=${1:-test}
@@ -57,6 +57,11 @@ test)
 soak) # besides what the tests need: a wall clock that can be set, and networks that can be cut
     compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || apt_install libfaketime
     command -v ip >/dev/null || apt_install iproute2
+    ;;
+bench) # besides what the tests need: upstream Trove to compare with, who asks the APIs, and what draws
+    install_into "$venv" constraints.txt -e '.[embedded,client,dev,bench]'
+    install_into .venv-peer constraints-peer.txt 'trove>=26,<27'
+    command -v wrk >/dev/null || apt_install wrk
     ;;
 *) stop "unknown purpose $purpose" ;;
 esac

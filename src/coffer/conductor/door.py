@@ -62,13 +62,13 @@ class Door:
             threads=_THREADS,
         )
 
-    def trouble(self) -> str | None:
-        """Return what keeps it shut; None if nothing does."""
-        return self._inbox.trouble()
-
     def start(self) -> None:
         """Open the door; returns at once, a broker that is away is waited for."""
         self._inbox.start()
+
+    def trouble(self) -> str | None:
+        """Return what keeps the door shut, from any thread; None if it is open."""
+        return self._inbox.trouble()
 
     def stop(self, timeout_s: float = 10.0) -> bool:
         """Let nobody in any more; False if what is being handled goes on after `timeout_s`."""

@@ -126,9 +126,9 @@ def administration(config_files: Sequence[Path]) -> Iterator[GuestAdmin]:
     with contextlib.ExitStack() as cleanup:
         url = required(conf, "database", "connection")
         with understood("[database] connection"):
-            if not migrate.is_current(url):
+            if migrate.schema(url) is migrate.Schema.OLDER:
                 raise SettingsError(
-                    "the database has another schema than this version; run: coffer db upgrade"
+                    "the database has an older schema than this version; run: coffer db upgrade"
                 )
             database = Database(url, pool_size=2)
         cleanup.callback(database.close)
@@ -138,5 +138,6 @@ def administration(config_files: Sequence[Path]) -> Iterator[GuestAdmin]:
                 "transport_url does not name RabbitMQ: nobody is between guests and control plane"
             )
         enrolments = strangers.enrolments(conf)
-        rotation = Rotation(enrolments, lambda each: GuestClient(strangers.transport, each))
+        pin = conf.upgrade_levels.guestagent
+        rotation = Rotation(enrolments, lambda each: GuestClient(strangers.transport, each, pin=pin))
         yield GuestAdmin(database, enrolments, rotation)

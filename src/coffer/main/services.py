@@ -121,13 +121,12 @@ def _taskmanager(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequenc
 def _conductor(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequence[Path]) -> Serving:
     site = _site(conf, cleanup)
     lifecycle = site.lifecycle(ServerType.CONDUCTOR)
-    server = site.conductor(lifecycle)
-    if isinstance(server, Door):
-        # It looks after its queue itself.
-        watch = _watched(cleanup, site, lifecycle, "conductor", also=server.trouble)
-    else:
-        watch = _watched(cleanup, site, lifecycle, "conductor", CONDUCTOR)
-    serving = Serving(server, watch=watch, limit_s=conf.graceful_shutdown_timeout)
+    # The door for strangers looks after its own queue.
+    door = site.conductor(lifecycle)
+    more = door.trouble if isinstance(door, Door) else None
+    contract = None if site.strangers else CONDUCTOR
+    watch = _watched(cleanup, site, lifecycle, "conductor", contract, more=more)
+    serving = Serving(door, watch=watch, limit_s=conf.graceful_shutdown_timeout)
     _started(cleanup, serving)
     # Here too: runs must end in time also where no taskmanager is left.
     _started(cleanup, site.watchdog(lifecycle))
@@ -141,16 +140,18 @@ def _watched(
     kind: str,
     contract: Contract | None = None,
     *,
-    also: Trouble = lambda: None,
+    more: Trouble | None = None,
 ) -> BrokerWatch | None:
     """Start the sign of life of a service, and the watch over what it needs of the broker.
 
-    What `also` says is wrong is told with it.
+    `more` knows of trouble that the watch cannot see.
     """
     watch = site.watch(kind, contract)
+    sources: list[Trouble] = [] if watch is None else [watch.trouble]
+    sources += [] if more is None else [more]
 
     def trouble() -> str | None:
-        return (watch.trouble() if watch is not None else None) or also()
+        return next((said for each in sources if (said := each()) is not None), None)
 
     if watch is not None:
         _started(cleanup, watch)

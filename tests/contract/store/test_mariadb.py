@@ -12,9 +12,10 @@ from sqlalchemy import Engine, event  # noqa: TID251  (to interrupt a migration)
 from tests.support.mariadb_server import MariadbServer
 from tests.support.rows import NOON, new_instance, new_message, new_run
 
-from coffer.store import configurations, instances, migrate, outbox, quotas, runs
+from coffer.store import configurations, guest_channels, instances, migrate, outbox, quotas, runs
 from coffer.store.database import Database
 from coffer.store.errors import StoreContended, StoreRefused, StoreUnavailable
+from coffer.store.guest_channels import GuestChannel
 
 pytestmark = pytest.mark.mariadb
 
@@ -136,6 +137,27 @@ def test_an_ending_waits_for_no_other_run_and_a_relay_for_no_writer(database: Da
         thread.start()
         thread.join(30)
     assert done == [True, 3, True]
+
+
+def test_the_messages_of_one_guest_do_not_wait_for_those_of_another(database: Database) -> None:
+    with database.writing() as tx:
+        for guest in ("i-1", "i-2", "i-3"):
+            guest_channels.insert(tx, GuestChannel(guest, 1, "wrapped", NOON))
+    done: list[object] = []
+
+    def others() -> None:
+        with database.writing() as tx:
+            tx.exec_driver_sql("SET SESSION innodb_lock_wait_timeout = 1")
+            done.append(guest_channels.of_instance(tx, "i-2", to_change=True)[0].instance_id)
+            done.append(guest_channels.remove(tx, "i-3"))
+            guest_channels.insert(tx, GuestChannel("i-4", 1, "wrapped", NOON))
+
+    with database.writing() as tx:
+        guest_channels.of_instance(tx, "i-1", to_change=True)
+        thread = threading.Thread(target=others)
+        thread.start()
+        thread.join(30)
+    assert done == ["i-2", True]
 
 
 def in_each_others_way(

@@ -6,24 +6,50 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from tests.functional.api.groups import made
 from tests.functional.api.world import PROJECT, World
-from tests.support.databases import postgresql_server, postgresql_template, postgresql_url
+from tests.support.databases import (
+    mariadb_server,
+    mariadb_template,
+    mariadb_url,
+    postgresql_server,
+    postgresql_template,
+    postgresql_url,
+)
 from tests.support.waiting import wait_for
 
 from coffer.lifecycle.emitter import utcnow
 from coffer.store import configurations, quotas, replication
 from coffer.store.database import Tx
 
-__all__ = ["postgresql_server", "postgresql_template", "postgresql_url"]
+__all__ = [
+    "mariadb_server",
+    "mariadb_template",
+    "mariadb_url",
+    "postgresql_server",
+    "postgresql_template",
+    "postgresql_url",
+]
 
-_WAITING = """\
-select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
-"""
+_WAITING = {
+    "postgresql": "select 1 from pg_stat_activity"
+    " where datname = current_database() and wait_event_type = 'Lock'",
+    "mysql": "select 1 from information_schema.processlist"
+    " where db = database() and command = 'Query' and state = 'Updating'",
+}
+_IMPATIENCE = {
+    "postgresql": "SET LOCAL lock_timeout = '500ms'",
+    "mysql": "SET SESSION innodb_lock_wait_timeout = 1",
+}
 
 
-@pytest.fixture
-def world(postgresql_url: str) -> Iterator[World]:
+@pytest.fixture(
+    params=[
+        pytest.param("postgresql_url", marks=pytest.mark.postgresql),
+        pytest.param("mariadb_url", marks=pytest.mark.mariadb),
+    ]
+)
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
     """SQLite has one writer, who waits for nobody."""
-    with World(postgresql_url) as opened:
+    with World(request.getfixturevalue(request.param)) as opened:
         yield opened
 
 
@@ -35,7 +61,6 @@ def lock_quota(tx: Tx, _: str) -> None:
     quotas.take_turn(tx, PROJECT, utcnow())
 
 
-@pytest.mark.postgresql
 @pytest.mark.parametrize("of_a_source", [True, False])
 @pytest.mark.parametrize("then", [lock_instance, lock_quota])
 def test_who_has_locked_a_group_may_go_on_to_instances_and_quotas(
@@ -50,14 +75,14 @@ def test_who_has_locked_a_group_may_go_on_to_instances_and_quotas(
 
     def waits() -> bool:
         with world.database.reading() as tx:
-            return tx.exec_driver_sql(_WAITING).first() is not None
+            return tx.exec_driver_sql(_WAITING[world.database.dialect]).first() is not None
 
     with ThreadPoolExecutor(max_workers=1) as pool:
         with world.database.writing() as tx:
             assert configurations.lock(tx, group_id) is not None
             answer = pool.submit(world.call, "POST", "/instances", {"instance": body})
             wait_for(waits, 10, "the call to wait for the group")
-            tx.exec_driver_sql("SET LOCAL lock_timeout = '500ms'")
+            tx.exec_driver_sql(_IMPATIENCE[world.database.dialect])
             then(tx, source.id)
         reply = answer.result(20)
 

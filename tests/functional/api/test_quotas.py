@@ -8,6 +8,9 @@ import pytest
 from tests.functional.api.world import PROJECT, Reply, World
 from tests.support.databases import (
     database_url,
+    mariadb_server,
+    mariadb_template,
+    mariadb_url,
     postgresql_server,
     postgresql_template,
     postgresql_url,
@@ -19,7 +22,15 @@ from coffer.catalogue.states import InstanceState
 from coffer.lifecycle.emitter import utcnow
 from coffer.store import quotas
 
-__all__ = ["database_url", "postgresql_server", "postgresql_template", "postgresql_url"]
+__all__ = [
+    "database_url",
+    "mariadb_server",
+    "mariadb_template",
+    "mariadb_url",
+    "postgresql_server",
+    "postgresql_template",
+    "postgresql_url",
+]
 
 OPERATOR = "operator"
 

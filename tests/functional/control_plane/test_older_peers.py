@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,13 @@ from tests.samples.record_rpc import FOLDER
 from tests.support.plane import Plane
 from tests.support.waiting import wait_for
 
+from coffer.catalogue.errors import GuestUnreachable, NotBuilt, PeerTooOld
 from coffer.catalogue.states import InstanceState, ServiceStatus
 from coffer.store import migrate
-from coffer.wire.contracts import CONDUCTOR, guest_contract
+from coffer.wire.context import TroveContext
+from coffer.wire.contracts import CONDUCTOR, GUEST_SERVER, guest_contract
+from coffer.wire.guest_client import GuestClient
+from coffer.wire.rpc import RpcServer
 
 CONTRACTS = json.loads((FOLDER / "1.0.json").read_text())
 IN_ORDER = ("create_database", "list_databases", "create_user", "list_users", "grant_access", "list_access")
@@ -73,10 +78,67 @@ def test_a_guest_without_runs_is_heard(plane: Plane) -> None:
     plane.local_cloud.stop_guests()
     beat = recorded("conductor", "heartbeat", instance_id)
     beat["args"] |= {"status": "CRASHED", "sent_at": FAR}
-    assert say(plane, CONDUCTOR.topic, beat) == {"result": None}
+    assert "error" not in say(plane, CONDUCTOR.topic, beat)
     assert plane.instance(instance_id).service_status is ServiceStatus.CRASHED
 
     for method in ("notify_end", "notify_exc_info"):
         assert "error" not in say(plane, CONDUCTOR.topic, recorded("conductor", method, instance_id))
     assert plane.told() == before
     assert plane.instance(instance_id).state == InstanceState.ACTIVE
+
+
+class OldAgent:
+    """Takes what an agent of version 1.0 took, and notes it."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, list[str]]] = []
+        for method in CONTRACTS["guestagent"]["methods"]:
+            setattr(self, method, partial(self._note, method))
+
+    def _note(self, method: str, ctx: TroveContext, **args: Any) -> None:
+        del ctx
+        unknown = args.keys() - CONTRACTS["guestagent"]["methods"][method]["parameters"].keys()
+        assert not unknown, f"{method} never had {unknown}"
+        self.asked.append((method, sorted(args)))
+
+
+@pytest.fixture
+def old_agent(plane: Plane) -> Iterator[OldAgent]:
+    agent = OldAgent()
+    server = RpcServer(
+        plane.rpc,
+        topic=guest_contract("i-1").topic,
+        server=GUEST_SERVER,
+        endpoint=agent,
+        version=CONTRACTS["guestagent"]["version"],
+        methods=frozenset(CONTRACTS["guestagent"]["methods"]),
+    )
+    server.start()
+    yield agent
+    server.stop()
+
+
+def test_an_agent_of_version_1_0_is_asked_for_what_it_knows(plane: Plane, old_agent: OldAgent) -> None:
+    ctx = TroveContext(project_id="p", overwrite=False)
+    guest = GuestClient(plane.rpc, "i-1", timeout_s=10)
+    guest.list_databases(ctx)
+    guest.create_database(ctx, {"name": "shop"})
+    guest.resize(ctx, 1024, asked_at=FAR)
+    guest.restart(ctx)
+    wait_for(lambda: len(old_agent.asked) == 4, 20, "four orders")
+
+    with pytest.raises(NotBuilt):  # its own answer: it has no such method
+        guest.take_credentials(ctx, "{}")
+    assert len(old_agent.asked) == 4
+
+
+def test_what_a_pinned_agent_does_not_know_is_refused_before_it_is_asked(
+    plane: Plane, old_agent: OldAgent
+) -> None:
+    ctx = TroveContext(project_id="p", overwrite=False)
+    guest = GuestClient(plane.rpc, "i-1", timeout_s=10, pin="1.0")
+    guest.list_users(ctx)
+    with pytest.raises(PeerTooOld, match=r"take_credentials needs 1\.1") as refusal:
+        guest.take_credentials(ctx, "{}")
+    assert not isinstance(refusal.value, GuestUnreachable)
+    assert [method for method, _ in old_agent.asked] == ["list_users"]

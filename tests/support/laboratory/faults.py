@@ -132,8 +132,7 @@ def _queues_deleted(place: Laboratory) -> Iterator[None]:
     relays = [service.pid for service in place.coffer.of("relay")]
     signal_all(relays, signal.SIGSTOP)
     try:
-        for queue in QUEUES:
-            wait_for(partial(_is_deleted, place, queue), TAKEN_OVER_S, f"the end of queue {queue}")
+        wait_for(partial(_are_deleted, place), TAKEN_OVER_S, "the end of the queues")
     finally:
         signal_all(relays, signal.SIGCONT)
     try:
@@ -142,14 +141,16 @@ def _queues_deleted(place: Laboratory) -> Iterator[None]:
         place.listen()
 
 
-def _is_deleted(place: Laboratory, queue: str) -> bool:
-    """Empty a queue and delete it, once nobody holds anything of it that is not acknowledged."""
-    place.take_queue(queue)
-    rows = place.node.control("list_queues", "name", "messages").splitlines()
-    if [queue, "0"] not in [row.split() for row in rows]:
+def _are_deleted(place: Laboratory) -> bool:
+    """Empty the queues and delete them, once nobody holds anything of them that is not acknowledged."""
+    for queue in QUEUES:
+        place.take_queue(queue)
+    rows = [row.split() for row in place.node.control("list_queues", "name", "messages").splitlines()]
+    if any([queue, "0"] not in rows for queue in QUEUES):
         return False
     with channel(place.node) as opened:
-        opened.queue_delete(queue)
+        for queue in QUEUES:
+            opened.queue_delete(queue)
     return True
 
 

@@ -80,13 +80,13 @@ def judge(evidence: Evidence) -> Verdict:
     flaws: dict[str, list[str]] = defaultdict(list)
     events: dict[str, Arrival] = {}
     repeated = 0
-    for queue, arrivals in evidence.heard.items():
-        flaws["order"] += [f"{queue}: {run_id}" for run_id in _overtaken(first_arrivals(arrivals))]
+    for arrivals in evidence.heard.values():
         repeated += len(arrivals) - len(first_arrivals(arrivals))
     for witness, queues in evidence.witnesses.items():
         arrivals = [each for queue in queues for each in evidence.heard.get(queue, ())]
         firsts = [each for each in first_arrivals(arrivals) if each.message_id not in evidence.known]
         events.update({each.message_id: each for each in firsts})
+        flaws["order"] += [f"{witness}: {run_id}" for run_id in _out_of_order(evidence, queues)]
         _compare(f"{witness}: ", _expected(evidence), Counter(map(_of, firsts)), flaws)
     missing = events.keys() - set(evidence.collected)
     flaws["lost"] += [f"collector: {events[each].event_type} {each}" for each in sorted(missing)]
@@ -132,19 +132,23 @@ def _compare(who: str, wanted: Counter[Fact], heard: Counter[Fact], flaws: dict[
     flaws["doubled"] += [f"{who}{' '.join(each)}" for each in (heard - wanted)]
 
 
-def _overtaken(firsts: Sequence[Arrival]) -> list[str]:
-    """Return the runs whose ending came before their start."""
-    begun: set[str] = set()
+def _out_of_order(evidence: Evidence, queues: Collection[str]) -> list[str]:
+    """Return the runs whose ending came before their start.
+
+    A queue that was away for a while may have missed a start that another one had in time, and get it as a repetition.
+    """
     early: set[str] = set()
-    for event in firsts:
-        if event.run_id is None:
-            continue
-        if event.event_type.endswith(".start"):
-            begun.add(event.run_id)
-        elif event.run_id not in begun:
-            early.add(event.run_id)
-    # Whoever has no start at all has lost it.
-    return sorted(early & begun)
+    in_time: set[str] = set()
+    for queue in queues:
+        begun: set[str] = set()
+        ended: set[str] = set()
+        for event in first_arrivals(evidence.heard.get(queue, ())):
+            if event.run_id is not None and event.event_type.endswith(".start"):
+                begun.add(event.run_id)
+                (early if event.run_id in ended else in_time).add(event.run_id)
+            elif event.run_id is not None:
+                ended.add(event.run_id)
+    return sorted(early - in_time)
 
 
 def _unannounced(evidence: Evidence) -> list[str]:

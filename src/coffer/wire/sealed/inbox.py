@@ -128,8 +128,8 @@ class Inbox:
         try:
             source = self._opened(link)
             link.consume(source, self._prefetch, lambda tag, body: hand.arrived.append((tag, body)))
-            self._trouble, self._told = None, ""
             self.is_connected.set()
+            self._trouble, self._told = None, ""
             LOG.info("inbox connected name=%s queue=%s", self._name, source)
             while not self._stopping.is_set():
                 self._sort(link, hand)
