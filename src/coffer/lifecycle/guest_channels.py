@@ -86,7 +86,12 @@ class GuestChannels:
             return None
         with _available(), self._database.reading() as tx:
             channel = guest_channels.get(tx, instance_id, key_id)
-        return None if channel is None else self._unwrap(channel)
+        try:
+            return None if channel is None else self._unwrap(channel)
+        except BookUnavailableError as error:
+            # To wait for the operator would keep everybody else's messages waiting, behind that of this one.
+            LOG.error("message of a guest cannot be opened reason=%s", error)  # noqa: TRY400
+            return None
 
     def accept(self, instance_id: str, key_id: int, number: int) -> bool:
         """See `ChannelBook`. The first message under a new key is the end of those before it."""
