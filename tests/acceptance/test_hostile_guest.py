@@ -12,7 +12,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, LiteralString
+from typing import LiteralString
 from urllib.parse import urlsplit
 
 import pytest
@@ -27,6 +27,7 @@ from tests.support.hostile_stage import (
     hostile_stage,
     last_event,
     open_run,
+    own_run,
     refused,
     wait_until_announced,
 )
@@ -131,9 +132,7 @@ def test_a_run_of_another_guest_is_none_of_its_business(stage: Stage) -> None:
 def test_what_a_guest_says_of_its_own_run_is_disarmed(stage: Stage, lie: str) -> None:
     method, args = LIES[lie]
     rogue = stage.rogue
-    rogue.purge()
-    stage.evil.api.backups.create("mine", rogue.instance_id)
-    run = open_run(stage, rogue.instance_id)
+    run, _ = own_run(stage)
     rogue.publish(rogue.sealed(rogue.request(method, run=run, **args)))
     ended: LiteralString = "select count(*) from runs where ended_at is null"
     wait_for(lambda: stage.coffer.rows(ended) == [(0,)], WAIT_S, "the run to end")
@@ -158,11 +157,7 @@ def test_what_a_guest_says_of_its_own_run_is_disarmed(stage: Stage, lie: str) ->
 
 def test_what_the_control_plane_said_does_not_come_back_as_a_guest_s_word(stage: Stage) -> None:
     rogue = stage.rogue
-    rogue.purge()
-    stage.evil.api.backups.create("mine", rogue.instance_id)
-    run = open_run(stage, rogue.instance_id)
-    said = rogue.next_message()
-    assert rogue.open(said)["method"] == "create_backup"
+    run, said = own_run(stage)
     before = stage.state()
     rogue.publish(said)
     rogue.publish(json.dumps({**json.loads(said), "to": "control"}).encode())
@@ -191,20 +186,9 @@ def test_answers_count_once_and_from_whom_was_asked(stage: Stage) -> None:
     question = rogue.open(rogue.next_message())
     assert question["method"] == "list_databases"
 
-    def answer(name: str, **other: Any) -> bytes:
-        reply = {"result": [{"name": name}]}
-        said = {
-            "kind": "answer",
-            "id": question["id"],
-            "reply_to": question["reply_to"],
-            "reply": reply,
-            **other,
-        }
-        return rogue.sealed(said)
-
-    rogue.publish(answer("unasked", id="f" * 32))
+    rogue.publish(rogue.answer({**question, "id": "f" * 32}, [{"name": "unasked"}]))
     refused(stage, 1)
-    rogue.publish(answer("first"), answer("second"))
+    rogue.publish(*(rogue.answer(question, [{"name": name}]) for name in ("first", "second")))
     asking.join(WAIT_S)
     assert heard == [["first"]]
 
@@ -224,15 +208,11 @@ def test_an_answer_to_what_another_guest_was_asked_is_not_taken(stage: Stage) ->
         asking.start()
         body = victim.next_message()
         question = victim.open(body)
-        said = {
-            "kind": "answer",
-            "id": question["id"],
-            "reply_to": question["reply_to"],
-            "reply": {"result": [{"name": "forged"}]},
-        }
-        stage.rogue.publish(stage.rogue.sealed(said))
+        stage.rogue.publish(stage.rogue.answer(question, [{"name": "forged"}]))
         refused(stage, 1)
-        victim.publish(victim.sealed({**said, "reply": {"result": [{"name": "true"}]}}))
+        for _ in range(500):
+            victim.number()  # those that its agent will use when it goes on
+        victim.publish(victim.answer(question, [{"name": "true"}]))
         asking.join(WAIT_S)
         assert heard == [["true"]]
     finally:

@@ -121,6 +121,19 @@ def open_run(stage: Stage, instance_id: str) -> tuple[str, str]:
     return str(run_id), str(operation)
 
 
+def own_run(stage: Stage) -> tuple[tuple[str, str], bytes]:
+    """Have the attacker given a run of its own, a backup; return the run, and the message by which it was given."""
+    rogue = stage.rogue
+    rogue.purge()
+    stage.evil.api.backups.create("mine", rogue.instance_id)
+    question = rogue.open(rogue.next_message())
+    assert question["method"] == "status"
+    rogue.publish(rogue.answer(question, "HEALTHY"))
+    given = rogue.next_message()
+    assert rogue.open(given)["method"] == "create_backup"
+    return open_run(stage, rogue.instance_id), given
+
+
 def wait_until_announced(stage: Stage) -> None:
     left: LiteralString = (
         "select (select count(*) from runs where ended_at is null) + (select count(*) from outbox)"

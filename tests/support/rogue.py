@@ -139,6 +139,11 @@ class Rogue:
         found: dict[str, Any] = json.loads(ChaCha20Poly1305(self.key).decrypt(nonce, box, about))
         return found
 
+    def answer(self, question: dict[str, Any], result: Any, **other: Any) -> bytes:
+        """The body that answers what it was asked."""
+        named = {name: question[name] for name in ("id", "reply_to")}
+        return self.sealed({"kind": "answer", **named, "reply": {"result": result}, **other})
+
     def next_message(self) -> bytes:
         """Take the next message of its own queue, once there is one."""
         with self.channel() as channel:
