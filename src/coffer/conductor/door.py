@@ -112,7 +112,7 @@ class Door:
         message = {"method": request.method, "args": args, "version": request.version}
         reply = self._dispatcher.handle(_context(request.context), message)
         if reply.get("result") == Taken.REFUSED:
-            self.refusals.counts[Refusal.NOT_ITS_RUN] += 1
+            self.refusals.count(Refusal.NOT_ITS_RUN)
         if request.reply_to is not None:
             self._guests.answer(opened.instance_id, request.id, reply)
 
