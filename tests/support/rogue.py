@@ -147,6 +147,7 @@ class Rogue:
     def next_message(self) -> bytes:
         """Take the next message of its own queue, once there is one."""
         with self.channel() as channel:
+            channel.auto_decode = False
             message = wait_for(lambda: channel.basic_get(self.queue, no_ack=True), _WAIT_S, "a message")
             assert message is not None
             return bytes(message.body)
