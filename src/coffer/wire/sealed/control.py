@@ -28,6 +28,10 @@ ANSWERS = "coffer-answers."
 """What the queues of answers begin with; each is one process's, for as long as one connection lasts."""
 _ANSWER_KEPT_S = 60.0
 _THREADS = 4
+MOST_QUESTIONS = 4
+"""To one guest, of one process at a time: half of the calls that an API serves at a time."""
+_TURN_S = 1.0
+"""How long the next one waits for its turn, which a guest that is well gives within milliseconds."""
 
 
 class SealedTransport:
@@ -61,7 +65,8 @@ class SealedTransport:
         """See `Channel`. The topic of a guest names its instance."""
         del server
         instance_id = self._access.instance_of(topic)
-        with self.pending.asking(instance_id) as wait:
+        most = None if reply_timeout_s is None else MOST_QUESTIONS
+        with self.pending.asking(instance_id, most=most, turn_s=_TURN_S) as wait:
             reply_to = None
             limit_s = self._send_timeout_s
             if reply_timeout_s is not None:
