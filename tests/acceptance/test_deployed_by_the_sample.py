@@ -8,10 +8,9 @@ import http.client
 import json
 import os
 import signal
-import subprocess
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -21,10 +20,20 @@ import psycopg
 import pytest
 from oslo_config import cfg
 from tests.support.authority import Authority
-from tests.support.deployment import COFFER, Deployment, Service
+from tests.support.deployment import Deployment, Service
 from tests.support.messaging import messaging_conf
 from tests.support.queues import channel
 from tests.support.secured import Secured, TlsNode, secured_deployment
+from tests.support.stopping import (
+    DONE_S,
+    asked_to_stop,
+    held,
+    mismatches,
+    start_where_the_queue_is_another,
+    stopped,
+    wait_until_claimed,
+    wait_until_held_up,
+)
 from tests.support.waiting import wait_for
 
 from coffer.store import migrate
@@ -36,7 +45,6 @@ from coffer.wire.publisher import BrokerUnavailable
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.postgresql]
 
-DONE_S = 40.0
 ENDING_WAITS: LiteralString = "select 1 from outbox where event_type = 'dbaas.database_create.end'"
 
 
@@ -164,39 +172,6 @@ def test_a_server_with_a_certificate_of_another_authority_or_for_another_name_is
 # --- SIGTERM in the middle of work ----------------------------------------------------------------
 
 
-@contextmanager
-def held(url: str, table: LiteralString, mode: LiteralString = "share") -> Iterator[psycopg.Connection]:
-    """Lock a table, so that who would write it waits; the lock ends with the block, or earlier by `commit`."""
-    with psycopg.connect(url) as connection:
-        connection.execute(f"lock table {table} in {mode} mode")
-        yield connection
-
-
-def wait_until_held_up(url: str, count: int = 1) -> None:
-    waiting: LiteralString = (
-        "select count(*) from pg_locks l join pg_database d on d.oid = l.database"
-        " where not granted and d.datname = current_database()"
-    )
-
-    def is_held_up() -> bool:
-        with psycopg.connect(url) as connection:
-            return connection.execute(waiting).fetchone() == (count,)
-
-    wait_for(is_held_up, DONE_S, "somebody to wait for the lock")
-
-
-def asked_to_stop(service: Service) -> Service:
-    """Ask a service to stop, and return when it has heard it, and waits for its work."""
-    os.kill(service.pid, signal.SIGTERM)
-    wait_for(lambda: "stopping service=" in service.text(), DONE_S, "the service to hear of its end")
-    assert service.is_alive
-    return service
-
-
-def stopped(service: Service) -> int:
-    return service.process.wait(DONE_S)
-
-
 def endings(coffer: Deployment, operation: str) -> list[tuple[str, str]]:
     """Return how each run of an operation ended, and who said so."""
     return [
@@ -253,15 +228,6 @@ def test_a_taskmanager_that_is_asked_to_stop_finishes_its_task(coffer: Deploymen
     assert stopped(taskmanager) == 0
     assert coffer.rows("select 1 from services where kind = 'taskmanager'") == []
     assert endings(coffer, "instance_restart") == [*before, ("end", "task")]
-
-
-def wait_until_claimed(coffer: Deployment) -> int:
-    """Wait until a taskmanager works on the only open run; return its process."""
-    claimed: LiteralString = (
-        "select s.pid from runs r join services s on s.id = r.claimed_by where r.ended_at is null"
-    )
-    ((pid,),) = wait_for(lambda: coffer.rows(claimed), DONE_S, "a taskmanager to begin")
-    return int(pid)
 
 
 def test_what_a_taskmanager_cannot_finish_in_time_another_one_does(coffer: Deployment, books: str) -> None:
@@ -391,28 +357,6 @@ def said(service: Service, words: str) -> bool:
 
 
 # --- a broker that has something declared otherwise -----------------------------------------------
-
-
-def start_where_the_queue_is_another(
-    coffer: Deployment, node: TlsNode, kind: str, queue: str, *, durable: bool
-) -> Service:
-    """Start a service anew, after its queue was declared as a classic one by somebody else."""
-    for service in coffer.of(kind):
-        assert service.terminate()[0] == 0
-    with channel(node) as opened:
-        opened.queue_delete(queue)
-        opened.queue_declare(queue, durable=durable, auto_delete=False)
-    return coffer.start(kind)
-
-
-def mismatches(coffer: Deployment) -> list[str]:
-    """Return what `coffer status` says of queues that were declared otherwise."""
-    done = subprocess.run(
-        [COFFER, "status", "--format", "json", "--config-file", str(coffer.config_file)],
-        capture_output=True,
-        check=False,
-    )
-    return [each for each in json.loads(done.stdout)["problems"] if "exists on the broker" in each]
 
 
 def test_queues_that_were_declared_otherwise_are_named_and_nothing_is_lost(
