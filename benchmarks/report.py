@@ -82,8 +82,8 @@ def machine() -> str:
     load = os.getloadavg()[2]
     return (
         f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {os.cpu_count()} processors {model[1] if model else 'CPU'}, "
-        f"{memory_kib >> 20} GiB, Linux {platform.release().split('-')[0]}, Python {platform.python_version()}, "
-        f"RabbitMQ {_rabbitmq()}; load of the last quarter of an hour {load:.1f}."
+        f"{memory_kib >> 20} GiB, Linux {platform.release()[:6]}, Python {platform.python_version()}, "
+        f"RabbitMQ {_rabbitmq()}; load of the last 15 minutes {load:.1f}."
     )
 
 

@@ -78,9 +78,13 @@ def _began(lifecycle: Lifecycle) -> float:
     context = TroveContext(
         project_id="acme", user_id="alice", roles=["member"], client_ip="127.0.0.1:1", overwrite=False
     )
+    instance_id = str(uuid.uuid4())
     began_s = time.perf_counter()
     with lifecycle.begin(
-        context, OPERATIONS["database_create"], instance_id=str(uuid.uuid4()), items=[{"dbname": "shop"}]
+        context,
+        OPERATIONS["database_create"],
+        instance_id=instance_id,
+        items=[{"instance_id": instance_id, "dbname": "shop"}],
     ):
         pass
     return (time.perf_counter() - began_s) * 1e6
