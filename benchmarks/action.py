@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 from benchmarks.exists import instance
@@ -65,9 +66,10 @@ def _site(lab: Lab, kind: str) -> Site:
     site = Site(
         conf=conf, database=database, rpc=rpc_of(conf, cleanup), root=lab.folder / f"action-{kind}", port=1
     )
-    server = TASKMANAGER.server(site.rpc, server="bench", endpoint=object())
+    nobody = SimpleNamespace(**dict.fromkeys(TASKMANAGER.methods, _nothing))
+    server = TASKMANAGER.server(site.rpc, server="bench", endpoint=nobody)
     server.start()
-    server.stop()  # its queue stays
+    server.stop(5)  # its queue stays
     return site
 
 
@@ -120,3 +122,7 @@ def _environ(path: str) -> dict[str, Any]:
         "wsgi.multiprocess": True,
         "wsgi.run_once": False,
     }
+
+
+def _nothing(_context: object, **_arguments: object) -> None:
+    """Take a task and leave it."""

@@ -6,14 +6,13 @@ The broker is left out (it confirms at once), since its share is the same and wo
 from collections.abc import Sequence
 from functools import partial
 
-import sqlalchemy as sa
+import sqlalchemy as sa  # noqa: TID251 - it fills tables faster than the store wants to
 
 from benchmarks.events import now
 from benchmarks.lab import Lab
 from benchmarks.measuring import Goal, Result, Row, Sample, Variant, compared, interleave, timed
 from benchmarks.relaying import messages
 from coffer.relay.relay import Relay
-from coffer.store import outbox
 from coffer.store.database import Database
 from coffer.wire.publisher import Outgoing
 
@@ -79,7 +78,8 @@ def fill(database: Database, count: int) -> None:
     dialect = "postgresql" if database.name.startswith("postgresql") else "sqlite"
     statement = (
         "INSERT INTO outbox (run_id, event_type, severity, created_at, body) "
-        f"SELECT 'run-' || (n / 2), 'dbaas.instance_create.start', 'info', :now, :body FROM ({_FILL[dialect]}) AS numbers"
+        "SELECT 'run-' || (n / 2), 'dbaas.instance_create.start', 'info', :now, :body "
+        f"FROM ({_FILL[dialect]}) AS numbers"
     )
     with database.writing() as tx:
         moment = now() if dialect == "postgresql" else now().replace(tzinfo=None).isoformat(sep=" ")

@@ -38,10 +38,11 @@ def measure(count: int) -> tuple[float, float, float, float]:
     """Return seconds, seconds of CPU, the peak of memory in MiB, and how much of that came with the audit."""
     with tempfile.TemporaryDirectory(prefix="coffer-bench-") as folder:
         database = _filled(Path(folder), count)
-        lifecycle = Lifecycle(database, Announcer(_emitter()), clock=lambda: BEGIN)
+        moments = [BEGIN]
+        lifecycle = Lifecycle(database, Announcer(_emitter()), clock=lambda: moments[-1])
         audit = ExistsAudit(lifecycle, Exists({}), interval_s=3600, settle_s=0)
         audit.step()
-        lifecycle.clock = lambda: BEGIN + timedelta(hours=1)
+        moments.append(BEGIN + timedelta(hours=1))
         before = _peak_mib()
         told, seconds, cpu_s, is_more = 0, 0.0, 0.0, True
         while is_more:

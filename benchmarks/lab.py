@@ -1,5 +1,6 @@
 """Everything that a measurement needs, started once: a private RabbitMQ, a private PostgreSQL, databases, the peer."""
 
+import base64
 import json
 import os
 import signal
@@ -112,6 +113,7 @@ class Lab:
             "DEFAULT": {"transport_url": self.node.url},
             "database": {"connection": database_url},
             "local_cloud": {"root": self.folder / name},
+            "guests": {"secrets": base64.urlsafe_b64encode(os.urandom(32)).decode()},
         }
         for group, values in options.items():
             groups.setdefault(group, {}).update(values)

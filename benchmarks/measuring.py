@@ -43,7 +43,7 @@ class Goal:
 
     limit: float
     at_least: bool = False
-    unit: str = "×"
+    unit: str = "\N{MULTIPLICATION SIGN}"
 
     def __str__(self) -> str:
         return f"{'≥' if self.at_least else '≤'} {self.limit:g} {self.unit}"

@@ -1,4 +1,4 @@
-"""`coffer relay` that writes down when the broker has confirmed what: `python -m benchmarks.timed_relay CONFIG TIMES`."""
+"""`python -m benchmarks.timed_relay CONFIG TIMES`: `coffer relay` that writes down when the broker confirmed what."""
 
 import hashlib
 import sys

@@ -31,7 +31,7 @@ def measure(lab: Lab, rounds: int) -> Result:
     lab.stack.callback(database.close)
     lifecycle = Lifecycle(database, ANNOUNCER)
     _began(lifecycle)
-    wait_for(partial(_is_empty, database), 60, "the relay")
+    wait_for(partial(_is_empty, database), 240, "the relay")
     moods = {mood: Variant(mood, partial(_slowest, lifecycle)) for mood in MOODS}
     for _ in range(rounds):
         _round(lab, database, moods)
@@ -60,7 +60,7 @@ def _round(lab: Lab, database: Database, moods: dict[str, Variant]) -> None:
     node.kill()
     _take(moods["down"])
     node.start()
-    wait_for(partial(_is_empty, database), 60, "the backlog to be gone")
+    wait_for(partial(_is_empty, database), 240, "the backlog to be gone")
 
 
 def _take(variant: Variant) -> None:
@@ -78,9 +78,13 @@ def _began(lifecycle: Lifecycle) -> float:
     context = TroveContext(
         project_id="acme", user_id="alice", roles=["member"], client_ip="127.0.0.1:1", overwrite=False
     )
+    instance_id = str(uuid.uuid4())
     began_s = time.perf_counter()
     with lifecycle.begin(
-        context, OPERATIONS["database_create"], instance_id=str(uuid.uuid4()), items=[{"dbname": "shop"}]
+        context,
+        OPERATIONS["database_create"],
+        instance_id=instance_id,
+        items=[{"instance_id": instance_id, "dbname": "shop"}],
     ):
         pass
     return (time.perf_counter() - began_s) * 1e6

@@ -1,14 +1,13 @@
-"""Upstream's API: its paste pipeline without Keystone (the caller's headers stand for it), on its own eventlet server."""
+"""Upstream's API: its paste pipeline without Keystone (the caller's headers stand for it), on its eventlet server."""
 
 import sys
 from typing import Any
 
+import routes
 from trove.cmd.common import initialize
 from trove.common import cfg, notification, policy, wsgi
 from trove.db import get_db_api
 from trove.instance import models
-
-import routes
 
 DATASTORES = {
     "datastores": [

@@ -1,7 +1,7 @@
-"""Upstream Trove at work, in its own virtual environment: it obeys orders on stdin and answers on stdout, JSON both ways.
+"""Upstream Trove at work, in its own virtual environment: obeys orders on stdin, answers on stdout, JSON both ways.
 
-`.venv-peer/bin/python benchmarks/peer/worker.py CONFIG_FILE [serve PORT]`. It uses Trove's own classes and calls them as
-Trove does. `socket` is monkey-patched by eventlet as soon as Trove's notifications are imported, as in a real service.
+`.venv-peer/bin/python benchmarks/peer/worker.py CONFIG_FILE [serve PORT]`. It uses Trove's own classes and calls them
+as Trove does. `socket` is patched by eventlet as soon as Trove's notifications are imported, as in a real service.
 """
 
 import json
@@ -16,7 +16,7 @@ ANSWERS = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
 os.environ.setdefault("NO_EVENTLET_MONKEYPATCH", "" if "serve" in sys.argv else "1")
 
-from trove.common import cfg
+from trove.common import cfg  # noqa: E402 - decides about patching when it is imported
 
 CONF = cfg.CONF
 

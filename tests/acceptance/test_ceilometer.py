@@ -39,7 +39,7 @@ from coffer.store import migrate, outbox
 from coffer.store.database import Database
 from coffer.wire import transport
 
-pytestmark = [pytest.mark.rabbitmq, pytest.mark.ceilometer]
+pytestmark = [pytest.mark.rabbitmq, pytest.mark.ceilometer, pytest.mark.timeout(600)]
 
 ARRIVE_S = 60.0
 PERIODIC = {

@@ -21,7 +21,7 @@ from tests.support.waiting import wait_for
 from coffer.store import migrate
 from coffer.store.migrate import Schema
 
-pytestmark = [pytest.mark.rabbitmq, pytest.mark.postgresql, pytest.mark.soak]
+pytestmark = [pytest.mark.rabbitmq, pytest.mark.postgresql, pytest.mark.soak, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 RELEASED = "a441fe3beae6c24d1219ec72031c3e6b63a05ace"

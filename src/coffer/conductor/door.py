@@ -19,6 +19,7 @@ from coffer.wire.dispatcher import Dispatcher
 from coffer.wire.guest_access import GuestAccess
 from coffer.wire.sealed import frames
 from coffer.wire.sealed.book import BookUnavailableError, ChannelBook
+from coffer.wire.sealed.budget import Budget
 from coffer.wire.sealed.control import ANSWERS, SealedTransport, declare_conductor
 from coffer.wire.sealed.frames import Answer, Direction, FrameRefusedError, Refusal, Request
 from coffer.wire.sealed.inbox import Inbox, TryLaterError
@@ -26,6 +27,9 @@ from coffer.wire.sealed.reader import Opened, Reader, Refusals
 
 LOG = logging.getLogger(__name__)
 
+GUEST_PER_S: Final = 100.0
+GUEST_AT_ONCE: Final = 2000
+"""What one guest may say; an honest one repeats what was too much (a heartbeat each 10 s, a report a run)."""
 _THREADS: Final = 8
 _REQUEST_ID = re.compile(r"req-[0-9a-f-]{36}")
 _TICKET_TEXT = re.compile(r"[0-9A-Za-z_-]{1,64}")
@@ -45,7 +49,12 @@ class Door:
         """Read the conductor's queue; answer, and pass answers on, through `guests`."""
         self._guests = guests
         self.refusals = Refusals("conductor")
-        self._reader = Reader(book, Direction.CONTROL, limit_bytes=frames.ANSWER_LIMIT_BYTES)
+        self._reader = Reader(
+            book,
+            Direction.CONTROL,
+            limit_bytes=frames.ANSWER_LIMIT_BYTES,
+            budget=Budget(per_s=GUEST_PER_S, at_once=GUEST_AT_ONCE),
+        )
         self._dispatcher = Dispatcher(
             topic=CONDUCTOR.topic, endpoint=reports, version=CONDUCTOR.version, methods=CONDUCTOR.methods
         )
@@ -112,7 +121,7 @@ class Door:
         message = {"method": request.method, "args": args, "version": request.version}
         reply = self._dispatcher.handle(_context(request.context), message)
         if reply.get("result") == Taken.REFUSED:
-            self.refusals.counts[Refusal.NOT_ITS_RUN] += 1
+            self.refusals.count(Refusal.NOT_ITS_RUN)
         if request.reply_to is not None:
             self._guests.answer(opened.instance_id, request.id, reply)
 

@@ -20,6 +20,8 @@ LOG = logging.getLogger(__name__)
 
 NUMBERS_NAME: Final = "channel.json"
 _BLOCK: Final = 64
+_SKIPPED: Final = 1024
+"""Of the numbers to send, at each start: a machine that lost its power may have lost the last blocks with it."""
 
 
 class GuestBook:
@@ -36,8 +38,8 @@ class GuestBook:
         self._guest_dir = guest_dir
         self._lock = threading.Lock()
         self._credentials = Credentials.from_json((guest_dir / FILE_NAME).read_bytes())
-        self._reserved, self._windows = _read(guest_dir / NUMBERS_NAME)
-        self._sent = self._reserved
+        reserved, self._windows = _read(guest_dir / NUMBERS_NAME)
+        self._sent = self._reserved = reserved + _SKIPPED if reserved else 0
 
     @property
     def credentials(self) -> Credentials:

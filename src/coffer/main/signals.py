@@ -46,4 +46,5 @@ def reload(conf: cfg.ConfigOpts) -> bool:
         LOG.error("configuration not read again, the former stays reason=%s", error)  # noqa: TRY400
         return False
     LOG.info("configuration read again")
+    LOG.debug("debug lines are on")
     return True

@@ -5,9 +5,11 @@ of their numbers, but those of one run never overlap: its start is committed bef
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -18,7 +20,6 @@ _CHUNK = 500
 """Ids a statement; old builds of SQLite take 999 variables."""
 
 _COLUMN = OUTBOX.c
-_INSERT = sa.insert(OUTBOX).inline()
 _HORIZON = sa.text(
     "SELECT pg_snapshot_xmin(s)::text::bigint AS oldest, pg_snapshot_xmax(s)::text::bigint AS next"
     " FROM pg_current_snapshot() AS s"
@@ -72,22 +73,48 @@ class Backlog:
 _ALL = Horizon(oldest=0, next=0)
 
 
+@dataclass(frozen=True, slots=True)
+class _Insertion:
+    """The statement that writes a message, compiled once for a kind of database.
+
+    Each change writes messages, and going through SQLAlchemy's statements costs as much again as the writing.
+    """
+
+    text: str
+    names: Sequence[str]
+    is_positional: bool
+    process: Mapping[str, Callable[[Any], Any]]
+
+    def parameters(self, row: OutboxRow) -> Any:
+        """Return the values of `row` as the driver wants them."""
+        values = {name: getattr(row, name) for name in self.names}
+        for name, process in self.process.items():
+            values[name] = process(values[name])
+        return tuple(values.values()) if self.is_positional else values
+
+
+_WRITTEN = ("run_id", "event_type", "severity", "created_at", "body")
+
+
+@lru_cache(maxsize=8)
+def _insertion(dialect: sa.Dialect) -> _Insertion:
+    compiled = sa.insert(OUTBOX).inline().compile(dialect=dialect, column_keys=list(_WRITTEN))
+    process = {name: OUTBOX.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in _WRITTEN}
+    return _Insertion(
+        text=str(compiled),
+        names=compiled.positiontup or _WRITTEN,
+        is_positional=compiled.positional,
+        process={name: each for name, each in process.items() if each is not None},
+    )
+
+
 def append(tx: Tx, rows: Sequence[OutboxRow]) -> None:
     """Write messages, in their order."""
-    if rows:
-        tx.execute(
-            _INSERT,
-            [
-                {
-                    "run_id": row.run_id,
-                    "event_type": row.event_type,
-                    "severity": row.severity,
-                    "created_at": row.created_at,
-                    "body": row.body,
-                }
-                for row in rows
-            ],
-        )
+    insertion = _insertion(tx.dialect)
+    if len(rows) == 1:
+        tx.exec_driver_sql(insertion.text, insertion.parameters(rows[0]))
+    elif rows:
+        tx.exec_driver_sql(insertion.text, [insertion.parameters(row) for row in rows])
 
 
 def head(tx: Tx, limit: int, *, after: int = 0, excluding: Collection[int] = ()) -> list[Pending]:

@@ -26,6 +26,8 @@ TIMEOUT_S = 5.0
 """For each single call: to connect, and between two pieces of an answer."""
 MOST_CONNECTIONS = 16
 """Of one guest's account: an agent has up to five, and those of one that died may linger for a moment."""
+MOST_CHANNELS = 32
+"""Of one guest's account, in all its connections: an agent has one in each."""
 _LONGEST_REASON = 200
 _OK = range(200, 300)
 
@@ -95,6 +97,7 @@ class BrokerAccounts:
         # The rights come last: until they are complete, the account can do less than it should, never more.
         place = [self._virtual_host, account]
         self._change("PUT", ["user-limits", account, "max-connections"], {"value": MOST_CONNECTIONS})
+        self._change("PUT", ["user-limits", account, "max-channels"], {"value": MOST_CHANNELS})
         self._change("PUT", ["topic-permissions", *place], self._access.topic_permissions())
         self._change("PUT", ["permissions", *place], self._access.permissions(instance_id))
         LOG.info("broker account made instance_id=%s", instance_id)

@@ -2,13 +2,34 @@
 
 from datetime import UTC, datetime, timedelta
 
-from coffer.catalogue.errors import DispatchFailed, GuestUnreachable, PeerTooOld
+from coffer.catalogue.errors import (
+    BackupDamaged,
+    BadRequest,
+    CofferError,
+    DatabaseExists,
+    DispatchFailed,
+    GuestFailed,
+    GuestUnreachable,
+    InvalidParameter,
+    NotBuilt,
+    NotFound,
+    PeerTooOld,
+    StorageFailed,
+    UserExists,
+    WrongState,
+)
 from coffer.wire.channel import GuestsChannel
 from coffer.wire.context import TroveContext
 from coffer.wire.contracts import GUEST_SERVER, guest_contract
 from coffer.wire.delivery import NotDeliveredError
 from coffer.wire.json import JSON
 from coffer.wire.rpc import RpcTimeout
+
+_MAY_ANSWER = (
+    *(BackupDamaged, BadRequest, DatabaseExists, GuestFailed, InvalidParameter, NotBuilt),
+    *(NotFound, StorageFailed, UserExists, WrongState),
+)
+"""The errors that a guest may answer with; any other one would end a run in the control plane's name."""
 
 
 class GuestCalls:
@@ -66,6 +87,10 @@ class GuestCalls:
             raise
         except (RpcTimeout, DispatchFailed) as error:
             raise GuestUnreachable(id=self._instance_id, timeout_s=limit_s) from error
+        except _MAY_ANSWER:
+            raise
+        except CofferError as error:
+            raise GuestFailed(reason=f"The guest agent of instance {self._instance_id} failed.") from error
 
 
 def as_rows(value: JSON) -> list[dict[str, JSON]]:

@@ -13,7 +13,13 @@ import requests
 from tests.support.rabbitmq import RabbitNode
 from tests.support.waiting import wait_for
 
-from coffer.wire.broker_accounts import BrokerAccounts, BrokerAccountsFailed, Management, management_of
+from coffer.wire.broker_accounts import (
+    MOST_CHANNELS,
+    BrokerAccounts,
+    BrokerAccountsFailed,
+    Management,
+    management_of,
+)
 from coffer.wire.guest_access import GuestAccess, account_of
 
 pytestmark = pytest.mark.rabbitmq
@@ -121,6 +127,17 @@ def test_copies_by_header_reach_no_other_queue(
         channel = control.channel()
         assert channel.basic_get("test.trove-taskmanager") is None
         assert channel.basic_get(ACCESS.conductor_queue).body == b"copied"
+
+
+def test_an_account_cannot_open_channels_without_end(
+    rabbit: RabbitNode, accounts: BrokerAccounts, place: str
+) -> None:
+    accounts.create(place, "secret")
+    with logged_in(rabbit, account_of(place), "secret") as guest:
+        for _ in range(MOST_CHANNELS):
+            guest.channel()
+        with pytest.raises(amqp.NotAllowed):
+            guest.channel()
 
 
 def test_a_removed_account_leaves_no_connection_and_no_queue(

@@ -17,12 +17,15 @@ from coffer.conductor.reports import Reports
 from coffer.guestagent.journal import Journal
 from coffer.guestagent.outcomes import Ended
 from coffer.guestagent.reporting import Reporter
+from coffer.lifecycle.guest_channels import GuestChannels, new_secret
 from coffer.lifecycle.runs import Lifecycle
 from coffer.store import runs
 from coffer.wire.amqp_link import AmqpLink
 from coffer.wire.conductor_client import ConductorClient
 from coffer.wire.context import Ticket, TroveContext
+from coffer.wire.guest_client import GuestClient
 from coffer.wire.sealed import frames
+from coffer.wire.sealed.book import BookUnavailableError
 from coffer.wire.sealed.frames import Answer, Direction, Refusal, Request
 from coffer.wire.sealed.post import Post
 
@@ -233,6 +236,32 @@ def test_answers_to_reports_do_not_wait_behind_the_orders_whose_threads_wait_for
     guest.start()
     wait_for(lambda: len(answered) == len(names), SOON_S, "every report to be answered")
     assert sorted(answered) == sorted(names)
+
+
+class Hesitating(GuestChannels):
+    """A book that cannot say a few times which keys there are, as when its database is restarted."""
+
+    failures = 2
+
+    def key(self, instance_id: str, key_id: int) -> bytes | None:
+        if self.failures:
+            self.failures -= 1
+            raise BookUnavailableError("the database is away")
+        return super().key(instance_id, key_id)
+
+
+def test_an_answer_is_not_lost_to_a_database_that_is_away_for_a_moment(
+    plane: SealedPlane, ctx: TroveContext
+) -> None:
+    secret = new_secret()
+    plane.book = GuestChannels(plane.database, [secret])
+    plane.open_door()
+    books = plane.enrol()
+    plane.guest(books.id, endpoint=Endpoint(answer=lambda _method, _args: [])).start()
+    book = plane.book = Hesitating(plane.database, [secret])
+    with closing(plane.sealed_transport()) as transport:
+        assert GuestClient(transport, books.id, timeout_s=SOON_S).list_databases(ctx) == []
+    assert book.failures == 0
 
 
 def test_nobody_answers_or_reports_for_another(plane: SealedPlane, ctx: TroveContext) -> None:

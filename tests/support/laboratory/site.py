@@ -166,7 +166,7 @@ class Laboratory:
         if self.strangers:
             for service in self.strangers:
                 if service.is_alive:
-                    service.terminate()
+                    service.kill()
             self.strangers.clear()
         self.cable = None
         self.cleanup.close()

@@ -30,6 +30,15 @@ def test_no_number_is_given_twice_however_often_the_agent_is_killed(guest_dir: P
     assert given == sorted(given)
 
 
+def test_no_number_is_given_twice_though_the_disk_forgot_the_last_ones(guest_dir: Path) -> None:
+    book = GuestBook(guest_dir)
+    given = {book.outgoing("i1").number}
+    on_the_disk = (guest_dir / NUMBERS_NAME).read_text()
+    given |= {book.outgoing("i1").number for _ in range(500)}
+    (guest_dir / NUMBERS_NAME).write_text(on_the_disk)
+    assert GuestBook(guest_dir).outgoing("i1").number > max(given)
+
+
 def test_what_came_before_the_agent_was_killed_is_not_believed_again(guest_dir: Path) -> None:
     assert GuestBook(guest_dir).accept("i1", 1, 5)
     later = GuestBook(guest_dir)

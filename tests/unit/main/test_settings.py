@@ -64,6 +64,8 @@ def test_the_service_ids_of_a_bill_can_be_set(tmp_path: Path) -> None:
         "[DEFAULT]\nauth_strategy = trust",
         "[api]\nbind_port = 70000",
         "[local_cloud]\nmin_free_gib = -1",
+        "[upgrade_levels]\ntaskmanager = 2.0",
+        "[upgrade_levels]\nguestagent = newest",
     ],
 )
 def test_what_cannot_be_used_is_refused(tmp_path: Path, text: str) -> None:
@@ -71,6 +73,12 @@ def test_what_cannot_be_used_is_refused(tmp_path: Path, text: str) -> None:
 
     with pytest.raises(SettingsError, match=r"."):
         load([path])
+
+
+def test_older_services_can_be_named(tmp_path: Path) -> None:
+    levels = load([written(tmp_path, "[upgrade_levels]\nguestagent = 1.0\n")]).upgrade_levels
+
+    assert (levels.guestagent, levels.taskmanager, levels.conductor) == ("1.0", None, None)
 
 
 def test_a_missing_file_is_told_by_its_name(tmp_path: Path) -> None:

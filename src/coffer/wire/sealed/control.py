@@ -17,17 +17,22 @@ from coffer.wire.guest_access import GuestAccess
 from coffer.wire.sealed import frames
 from coffer.wire.sealed.book import BookUnavailableError, ChannelBook, NoChannelError
 from coffer.wire.sealed.frames import Answer, Direction, FrameRefusedError, Refusal, Request
-from coffer.wire.sealed.inbox import Inbox, TryLaterError
+from coffer.wire.sealed.inbox import Inbox
 from coffer.wire.sealed.pending import Pending
 from coffer.wire.sealed.post import Post, UnroutableError
-from coffer.wire.sealed.reader import Reader, Refusals
+from coffer.wire.sealed.reader import Opened, Reader, Refusals
 
 LOG = logging.getLogger(__name__)
 
 ANSWERS = "coffer-answers."
 """What the queues of answers begin with; each is one process's, for as long as one connection lasts."""
 _ANSWER_KEPT_S = 60.0
+_PAUSE_S = 0.5
 _THREADS = 4
+MOST_QUESTIONS = 4
+"""To one guest, of one process at a time: half of the calls that an API serves at a time."""
+_TURN_S = 1.0
+"""How long the next one waits for its turn, which a guest that is well gives within milliseconds."""
 
 
 class SealedTransport:
@@ -46,6 +51,7 @@ class SealedTransport:
         self.refusals = Refusals("answers")
         self._reader = Reader(book, Direction.CONTROL, limit_bytes=frames.ANSWER_LIMIT_BYTES)
         self._lock = threading.Lock()
+        self._closing = threading.Event()
         self._inbox: Inbox | None = None
         self._answers_queue = ""
 
@@ -61,7 +67,8 @@ class SealedTransport:
         """See `Channel`. The topic of a guest names its instance."""
         del server
         instance_id = self._access.instance_of(topic)
-        with self.pending.asking(instance_id) as wait:
+        most = None if reply_timeout_s is None else MOST_QUESTIONS
+        with self.pending.asking(instance_id, most=most, turn_s=_TURN_S) as wait:
             reply_to = None
             limit_s = self._send_timeout_s
             if reply_timeout_s is not None:
@@ -114,6 +121,7 @@ class SealedTransport:
 
     def close(self) -> None:
         """Close every connection."""
+        self._closing.set()
         with self._lock:
             inbox, self._inbox = self._inbox, None
         if inbox is not None:
@@ -181,12 +189,13 @@ class SealedTransport:
 
     def _take(self, body: bytes) -> None:
         try:
-            opened = self._reader.open(body)
+            opened = self._open_patiently(body)
         except FrameRefusedError as refusal:
             self.refusals.note(refusal.reason, refusal.instance_id)
             return
         except BookUnavailableError as error:
-            raise TryLaterError(str(error)) from error
+            LOG.warning("answer cannot be opened reason=%s", error)
+            return
         if not isinstance(opened.inner, Answer):
             self.refusals.note(Refusal.UNEXPECTED, opened.instance_id)
             return
@@ -195,6 +204,21 @@ class SealedTransport:
             self.refusals.note(Refusal.UNEXPECTED, opened.instance_id)
         elif is_settled is None:
             LOG.info("answer comes too late instance_id=%s", opened.instance_id)
+
+    def _open_patiently(self, body: bytes) -> Opened:
+        """Open an answer. Not with TryLaterError: the queue goes with its connection, and every other answer with it.
+
+        Raises:
+            FrameRefusedError: it is not to be believed.
+            BookUnavailableError: the database stays away.
+        """
+        until_s = time.monotonic() + _ANSWER_KEPT_S
+        while True:
+            try:
+                return self._reader.open(body)
+            except BookUnavailableError:
+                if time.monotonic() >= until_s or self._closing.wait(_PAUSE_S):
+                    raise
 
 
 def declare_conductor(link: AmqpLink, access: GuestAccess) -> str:

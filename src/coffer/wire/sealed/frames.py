@@ -42,6 +42,7 @@ class Refusal(StrEnum):
     UNKNOWN_KEY = "unknown_key"
     BROKEN_SEAL = "broken_seal"
     REPEATED = "repeated"
+    TOO_MANY = "too_many"
     NOT_ALLOWED = "not_allowed"
     NOT_ITS_RUN = "not_its_run"
     UNEXPECTED = "unexpected"

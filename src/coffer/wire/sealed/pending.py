@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from coffer.wire.delivery import NoReplyError
+from coffer.wire.delivery import NoReplyError, NotDeliveredError
 
 
 @dataclass(slots=True)
@@ -41,19 +41,30 @@ class Pending:
     def __init__(self) -> None:
         """Nobody waits."""
         self._lock = threading.Lock()
+        self._fewer = threading.Condition(self._lock)
         self._waits: dict[str, Wait] = {}
 
     @contextmanager
-    def asking(self, asked: str) -> Iterator[Wait]:
-        """Wait, inside, for an answer of `asked`."""
+    def asking(self, asked: str, *, most: int | None = None, turn_s: float = 0.0) -> Iterator[Wait]:
+        """Wait, inside, for an answer of `asked`; `most` may do so at a time, the next one waits `turn_s` for its turn.
+
+        Raises:
+            NotDeliveredError: it does not come. Whoever answers nobody must not keep all of our threads.
+        """
         wait = Wait(asked)
         with self._lock:
+            if most is not None and not self._fewer.wait_for(lambda: self._open(asked) < most, turn_s):
+                raise NotDeliveredError("too many wait for its answers already")
             self._waits[wait.id] = wait
         try:
             yield wait
         finally:
             with self._lock:
                 self._waits.pop(wait.id, None)
+                self._fewer.notify_all()
+
+    def _open(self, asked: str) -> int:
+        return sum(wait.asked == asked for wait in self._waits.values())
 
     def ids(self) -> list[str]:
         """Return the questions that wait."""
@@ -69,5 +80,6 @@ class Pending:
             if wait.asked != sender:
                 return False
             del self._waits[question_id]
+            self._fewer.notify_all()
         wait.settle(reply)
         return True

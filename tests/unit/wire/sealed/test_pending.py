@@ -2,7 +2,7 @@
 
 import pytest
 
-from coffer.wire.delivery import NoReplyError
+from coffer.wire.delivery import NoReplyError, NotDeliveredError
 from coffer.wire.sealed.pending import Pending
 
 
@@ -35,3 +35,15 @@ def test_an_answer_that_nobody_waits_for_any_more_is_nobodys() -> None:
         pass
     assert pending.settle("i1", wait.id, {"result": 1}) is None
     assert pending.settle("i1", "0" * 32, {"result": 1}) is None
+
+
+def test_one_that_answers_nobody_does_not_keep_everybody() -> None:
+    pending = Pending()
+    with pending.asking("i1", most=2) as first, pending.asking("i1", most=2):
+        with pytest.raises(NotDeliveredError), pending.asking("i1", most=2):
+            pass
+        with pending.asking("i2", most=2), pending.asking("i1"):
+            pass
+        assert pending.settle("i1", first.id, {}) is True
+        with pending.asking("i1", most=2):
+            pass
