@@ -193,11 +193,10 @@ def test_answers_count_once_and_from_whom_was_asked(stage: Stage) -> None:
     asking.start()
     question = rogue.open(rogue.next_message())
     assert question["method"] == "list_databases"
-
     rogue.publish(rogue.answer({**question, "id": "f" * 32}, [{"name": "unasked"}]))
     rogue.publish(*(rogue.answer(question, [{"name": name}]) for name in ("first", "second")))
     asking.join(WAIT_S)
-    assert heard == [["first"]]
+    assert heard in ([["first"]], [["second"]]), "whichever the conductor's threads passed on first"
     (api,) = stage.coffer.of("api")
     # Nobody can tell an answer that nobody asked for from one that comes too late.
     wait_for(lambda: api.text().count("answer comes too late") == 2, WAIT_S, "both others to be dropped")
