@@ -139,6 +139,29 @@ def test_a_call_that_announces_no_body_waits_for_none() -> None:
     assert (recorder.body, client.pieces) == (b"", [b"x"])
 
 
+def test_a_path_apart_is_served_while_all_threads_wait() -> None:
+    began, goes_on, recorder = threading.Event(), threading.Event(), Recorder()
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/slow":
+            began.set()
+            goes_on.wait(20)
+        return recorder(environ, start_response)
+
+    async def serve() -> list[int]:
+        threaded: Any = Threaded(application, threads=1, apart=("/healthz",))
+        slow, apart = Client(), Client()
+        waiting = asyncio.create_task(threaded.__rsgi__(Scope(path="/slow", headers=Fields([])), slow))
+        await asyncio.to_thread(began.wait, 20)
+        await asyncio.wait_for(threaded.__rsgi__(Scope(path="/healthz", headers=Fields([])), apart), 20)
+        seen = [len(slow.answers), len(apart.answers)]
+        goes_on.set()
+        await waiting
+        return seen
+
+    assert asyncio.run(serve()) == [0, 1]
+
+
 def test_what_the_application_returned_is_closed_even_if_it_breaks() -> None:
     closed = threading.Event()
 
