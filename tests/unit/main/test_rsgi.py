@@ -9,7 +9,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
 
-from coffer.main.rsgi import Threaded
+from coffer.main.rsgi import Headers, Threaded
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Scope:
     method: str = "POST"
     path: str = "/a b/cé%41"
     query_string: str = "x=%20"
-    headers: Fields = field(
+    headers: Headers = field(
         default_factory=lambda: Fields(
             [
                 ("host", "127.0.0.1:1"),
