@@ -226,7 +226,8 @@ def _api(conf: cfg.ConfigOpts, config_files: Sequence[Path]) -> None:
         port=conf.api.bind_port,
         workers=conf.api.workers,
         stop_s=conf.graceful_shutdown_timeout,
-        reload=functools.partial(reload, conf),
+        # Workers that cannot start would die one after the other, and take the API along.
+        reload=functools.partial(reload, conf, access.check),
     )
 
 
