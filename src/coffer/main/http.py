@@ -95,7 +95,7 @@ def serve_workers(
 
     A worker that dies is replaced; two deaths at once end the server. Several servers may share the port, as when
     one takes over from another. The calls that are being served may take `stop_s` when a worker stops. At SIGHUP, if
-    `reload` agrees, every worker is replaced: its successor serves before it takes no more calls.
+    `reload` agrees, every worker is replaced: its successor is started some seconds before it takes no more calls.
 
     Raises:
         CannotListenError: if the address cannot be listened on.
