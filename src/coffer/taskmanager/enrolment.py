@@ -51,6 +51,9 @@ class Accounts(Protocol):
     def owned(self) -> Sequence[str]:
         """Return the instances that have an account. Raises BrokerAccountsFailed."""
 
+    def bound(self) -> None:
+        """Bound what may wait from guests and for them. Raises BrokerAccountsFailed."""
+
 
 class Queues(Protocol):
     """The guests' queues; `coffer.wire.sealed.control.SealedTransport` in production."""
