@@ -238,7 +238,7 @@ class Unenrolled(Rounds):
         strangers = [each for each in here if each in unentrusted or each not in enrolled]
         with self._database.reading() as tx:
             rows = [instances.get(tx, each) for each in strangers]
-        return [row for row in rows if row and _stays(row)]
+        return [row for row in rows if row and stays(row)]
 
     def see_to(self, instance: Instance) -> None:
         """Enrol one of them, and start its agent anew."""
@@ -288,7 +288,7 @@ class FormerGuests(Rounds):
             LOG.info("former guest struck off instance_id=%s", instance.id)
 
 
-def _stays(row: Instance) -> bool:
+def stays(row: Instance) -> bool:
     """Return whether it is nobody's under way, to be made or to be removed."""
     return row.launched_at is not None and row.deleted_at is None and row.state != InstanceState.SHUTDOWN
 
