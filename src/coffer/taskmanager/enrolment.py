@@ -186,6 +186,10 @@ class EnrollingCloud:
         """See `Cloud`."""
         return self._cloud.unentrusted()
 
+    def distrust(self, instance_id: str) -> None:
+        """See `Cloud`."""
+        self._cloud.distrust(instance_id)
+
     def entrust(self, instance_id: str, credentials: str) -> None:
         """See `Cloud`."""
         self._cloud.entrust(instance_id, credentials)
@@ -243,6 +247,8 @@ class Unenrolled(Rounds):
     def see_to(self, instance: Instance) -> None:
         """Enrol one of them, and start its agent anew."""
         try:
+            # First, so that it is found again if we are killed in between: with a key here, and an old one there.
+            self._cloud.distrust(instance.id)
             self._cloud.entrust(instance.id, self._enrolments.enrol_again(instance.id))
         except CofferError as error:
             LOG.warning("guest not enrolled instance_id=%s reason=%s", instance.id, error)

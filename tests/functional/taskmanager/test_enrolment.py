@@ -203,6 +203,37 @@ def test_a_guest_that_is_not_understood_is_enrolled_again_when_an_operator_says_
     assert enrolments.channels.keys(instance_id) == {key_id: key}
 
 
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def test_a_guest_is_found_again_wherever_its_enrolment_was_killed(
+    plane: Plane, enrolments: Enrolments, accounts: AccountBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise Killed
+
+    instance_id = plane.active()
+    places: list[tuple[object, str]] = [
+        (enrolments.channels, "enrol"),
+        (enrolments.channels, "begin_rotation"),
+        (enrolments.channels, "complete_rotation"),
+        (accounts, "create"),
+        (plane.local_cloud, "entrust"),
+    ]
+    for place, step in places:
+        enrolments.channels.remove(instance_id)
+        chore = Unenrolled(plane.database, plane.cloud, enrolments)
+        with monkeypatch.context() as patch:
+            patch.setattr(place, step, killed)
+            with pytest.raises(Killed):
+                chore.at_start()
+        assert [row.id for row in chore.find()] == [instance_id], step
+        chore.at_start()
+        assert credentials_of(plane, instance_id).keys == enrolments.channels.keys(instance_id), step
+        assert list(chore.find()) == []
+
+
 def test_what_a_guest_is_given_is_in_no_log(plane: Plane, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     instance_id = plane.active()
