@@ -35,7 +35,7 @@ lint: setup ## Style, types, the direction of imports, spelling, stale documents
 	$(BIN)/python -m coffer.main.policy_document --check
 
 unit: setup
-	$(BIN)/pytest -q tests/unit tests/architecture
+	$(BIN)/pytest -q tests/unit tests/architecture -n $(WORKERS) --dist loadfile
 
 check: lint unit ## The fast proof, under a minute: lint, types, unit and architecture tests
 

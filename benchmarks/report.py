@@ -81,7 +81,8 @@ def machine() -> str:
     memory_kib = int(re.search(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())[1])  # type: ignore[index]
     load = os.getloadavg()[2]
     return (
-        f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {os.cpu_count()} processors {model[1] if model else 'CPU'}, "
+        f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {os.cpu_count()} processors "
+        f"{model[1] if model else ''}, "
         f"{memory_kib >> 20} GiB, Linux {platform.release()[:6]}, Python {platform.python_version()}, "
         f"RabbitMQ {_rabbitmq()}; load of the last 15 minutes {load:.1f}."
     )

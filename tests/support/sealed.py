@@ -28,6 +28,7 @@ from coffer.wire.context import TroveContext
 from coffer.wire.contracts import GUEST_SERVER, guest_contract
 from coffer.wire.guest_access import GuestAccess
 from coffer.wire.guest_client import GuestClient
+from coffer.wire.sealed.book import BookUnavailableError
 from coffer.wire.sealed.control import SealedTransport
 from coffer.wire.sealed.credentials import FILE_NAME, Credentials
 from coffer.wire.sealed.guest_link import GuestLink
@@ -58,6 +59,18 @@ class Endpoint:
         """Return the argument `name` of every call of a method, in order of arrival."""
         with self._lock:
             return [args.get("name") for asked, args in self.asked if asked == method]
+
+
+class Hesitating(GuestChannels):
+    """A book that cannot say a few times which keys there are, as when its database is restarted."""
+
+    failures = 2
+
+    def key(self, instance_id: str, key_id: int) -> bytes | None:
+        if self.failures:
+            self.failures -= 1
+            raise BookUnavailableError("the database is away")
+        return super().key(instance_id, key_id)
 
 
 class SealedPlane:

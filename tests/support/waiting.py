@@ -23,3 +23,8 @@ def wait_for(condition: Callable[[], T], timeout_s: float, what: str, *, poll_s:
         if time.monotonic() > deadline_s:
             raise AssertionError(f"waited {timeout_s} s in vain for {what}")
         time.sleep(poll_s)
+
+
+def let_last(seconds: float) -> None:
+    """Let a fault last: a time is what it is made of. No test waits like this for something to become true."""
+    time.sleep(seconds)

@@ -22,10 +22,11 @@ from coffer.api.views.links import Here
 from coffer.catalogue.errors import BadRequest, NotBuilt
 from coffer.wire import json as wire_json
 
-__all__ = ["App", "build_app"]
+__all__ = ["HEALTH", "App", "build_app"]
 
 Responder = Callable[..., None]
 BELOW_PROJECT = re.compile(r"/v1\.0/(?P<project_id>[^/]+)")
+HEALTH = "/healthz"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 
@@ -37,7 +38,7 @@ def build_app(services: Services) -> App:
     errors.install(app, challenge=services.authenticator.challenge)
     app.add_route("/", _Resource(GET=_versions))
     app.add_route("/v1.0", _Resource(GET=_version))
-    app.add_route("/healthz", _Resource(GET=_health(services), HEAD=_health(services)))
+    app.add_route(HEALTH, _Resource(GET=_health(services), HEAD=_health(services)))
     for path, responders in _responders(services).items():
         app.add_route(PROJECT + path, _Resource(**responders))
     app.add_sink(_unknown(services), "/")

@@ -228,7 +228,8 @@ def _files(conf: cfg.ConfigOpts) -> PolicyFiles | None:
     is_named = location is not None and location.location.is_user_controlled
     if is_named and not file.is_file():
         raise PolicyUnusable(f"the policy file {file} is not there")
-    return PolicyFiles(file, tuple(directory / each for each in conf.oslo_policy.policy_dirs))
+    directories = tuple(directory / each for each in conf.oslo_policy.policy_dirs)
+    return PolicyFiles(file, directories, is_named=is_named)
 
 
 def rule_defaults(guards: Sequence[Guard]) -> list[policy.RuleDefault]:

@@ -19,6 +19,8 @@ class PolicyFiles:
 
     file: Path
     directories: Sequence[Path] = ()
+    is_named: bool = False
+    """The operator names the file, so it must be there."""
 
     def signature(self) -> Signature:
         """Return what is another one after a change; a file that is not there has none."""
@@ -42,6 +44,8 @@ class PolicyFiles:
             try:
                 text = path.read_text(encoding="utf-8")
             except FileNotFoundError:
+                if self.is_named and path == self.file:
+                    raise PolicyUnusable(f"the policy file {path} is not there") from None
                 continue
             except (OSError, ValueError) as error:
                 raise PolicyUnusable(f"the policy file {path} cannot be read: {error}") from error

@@ -50,8 +50,8 @@ policy_file = policy.yaml
 - The files are looked at every two seconds: a change is in force without a restart, in every process that serves the
   API.
 - A file that cannot be read any more changes nothing: the rules from before stay in force, and the log says why. At a
-  start it is a reason not to start; so is a file that is named and not there. A file that is removed later takes its
-  rules with it.
+  start it is a reason not to start; so is a file that is named and not there. The
+  same holds for one that is removed later; a file that is not named, and one of `policy.d`, takes its rules with it.
 - `coffer policy check --config-file FILE` (or `--policy-file`) says beforehand what is wrong: a check that cannot be
   understood (it would refuse everybody), a rule by which nothing is guarded (a typing error, mostly), one that refers
   to what there is not, or to itself. Its exit status is 1 then. The log says the same.

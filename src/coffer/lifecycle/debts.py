@@ -38,15 +38,17 @@ class Debts:
     ) -> Iterator[None]:
         """Owe the ending of these runs if the block fails for the database; of what never began, none is due.
 
+        Without a `failure` the block begins the runs, and the database is what they fail for.
+
         Raises:
             StoreUnavailable: what the block raised.
         """
         try:
             yield
-        except StoreContended:
-            raise  # nothing has happened, for sure, and whoever asked knows it
         except StoreUnavailable as trouble:
-            self._owe({run_id: (failure or Failure.of(trouble), handed_to) for run_id in run_ids})
+            # Others were in the way of a beginning: it has not happened, for sure. Of an ending: the run is still open.
+            if failure is not None or not isinstance(trouble, StoreContended):
+                self._owe({run_id: (failure or Failure.of(trouble), handed_to) for run_id in run_ids})
             raise
 
     def _owe(self, owed: dict[str, tuple[Failure, str | None]]) -> None:

@@ -7,12 +7,14 @@ event is `ip:port`. ASGI has the port too, but costs twice as much a call. It kn
 import asyncio
 import io
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 from wsgiref.types import WSGIApplication, WSGIEnvironment
 
 Response = tuple[int, list[tuple[str, str]], bytes]
+
+THREADS_APART = 2
 
 
 class Headers(Protocol):
@@ -56,13 +58,17 @@ class Threaded:
         threads: int,
         close: Callable[[], object] = lambda: None,
         body_limit_bytes: int = 16 * 1024 * 1024,
+        apart: Collection[str] = (),
     ) -> None:
         """Serve `threads` calls at a time, and `close` after the last.
 
-        No more of a body than `body_limit_bytes` is read: the application, whose limit is lower, refuses it.
+        No more of a body than `body_limit_bytes` is read: the application, whose limit is lower, refuses it. The paths
+        `apart` are served also while all threads wait for something.
         """
         self._application = application
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="call")
+        self._pool_apart = ThreadPoolExecutor(THREADS_APART, thread_name_prefix="apart")
+        self._apart = frozenset(apart)
         self._close = close
         self._body_limit_bytes = body_limit_bytes
 
@@ -70,6 +76,7 @@ class Threaded:
         """End, when the worker does."""
         del loop
         self._pool.shutdown()
+        self._pool_apart.shutdown()
         self._close()
 
     async def __rsgi__(self, scope: Scope, answering: Answering) -> None:
@@ -79,7 +86,8 @@ class Threaded:
         if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
             environ["wsgi.input"] = io.BytesIO(await _body(answering, self._body_limit_bytes))
         loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(self._pool, _call, self._application, environ)
+        pool = self._pool_apart if scope.path in self._apart else self._pool
+        answer = await loop.run_in_executor(pool, _call, self._application, environ)
         answering.response_bytes(*answer)
 
 

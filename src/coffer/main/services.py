@@ -17,6 +17,8 @@ from pathlib import Path
 
 from oslo_config import cfg
 
+from coffer.api.app import HEALTH
+from coffer.api.settings import ApiSettings
 from coffer.catalogue.operations import ServerType
 from coffer.clouds.local.launcher import ProcessLauncher, guest_command
 from coffer.clouds.local.layout import Layout
@@ -224,7 +226,8 @@ def _api(conf: cfg.ConfigOpts, config_files: Sequence[Path]) -> None:
         port=conf.api.bind_port,
         workers=conf.api.workers,
         stop_s=conf.graceful_shutdown_timeout,
-        reload=functools.partial(reload, conf),
+        # Workers that cannot start would die one after the other, and take the API along.
+        reload=functools.partial(reload, conf, access.check),
     )
 
 
@@ -239,7 +242,14 @@ def _application(config_files: Sequence[Path]) -> Threaded:
     # Of the cloud, the API asks for the flavors only: it launches nothing.
     cloud = site.cloud(ProcessLauncher(Layout(site.root.resolve()).instances, guest_command))
     application = site.application(lifecycle, cloud, site.datastores(), watch=watch)
-    return Threaded(application, threads=conf.api.threads, close=cleanup.close)
+    return Threaded(
+        application,
+        threads=conf.api.threads,
+        close=cleanup.close,
+        # By the one byte more the application knows a body that is too long.
+        body_limit_bytes=ApiSettings().body_limit_bytes + 1,
+        apart=(HEALTH,),
+    )
 
 
 def _site(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, *, port: int = 0) -> Site:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
+from coffer.store.errors import StoreError
 from coffer.wire.broker_watch import BrokerWatch
 from coffer.wire.delivery import NotDeliveredError
 
@@ -69,7 +70,11 @@ class Serving:
             return
         self.is_unfinished = True
         LOG.warning("work is left unfinished after %s s", self._limit_s)
-        self._give_up()
+        try:
+            self._give_up()
+        except StoreError as error:
+            # Perhaps it is why nothing got finished. The others will miss us, and do it then.
+            LOG.error("work cannot be handed on reason=%s", error)  # noqa: TRY400 - it says all
 
     def _wait(self, watch: BrokerWatch) -> None:
         while not self._stopping.wait(self._retry_s):

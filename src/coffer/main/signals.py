@@ -33,14 +33,14 @@ class Signals:
         LOG.info("signal received signal=%s", signal.Signals(number).name)
 
 
-def reload(conf: cfg.ConfigOpts) -> bool:
+def reload(conf: cfg.ConfigOpts, check: Callable[[cfg.ConfigOpts], object] = lambda _: None) -> bool:
     """Read the configuration files again; of the options that may change while a process runs, take the new values.
 
-    Those are oslo.log's `debug` and `log_config_append`. Files with which no service could start change nothing;
-    then the answer is False.
+    Those are oslo.log's `debug` and `log_config_append`. Files with which no service could start change nothing, nor do
+    those to which `check` objects with a SettingsError; then the answer is False.
     """
     try:
-        load([Path(each) for each in conf.config_file])
+        check(load([Path(each) for each in conf.config_file]))
         conf.mutate_config_files()
     except (SettingsError, cfg.Error, ValueError, OSError) as error:
         LOG.error("configuration not read again, the former stays reason=%s", error)  # noqa: TRY400

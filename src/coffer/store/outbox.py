@@ -20,9 +20,12 @@ _CHUNK = 500
 """Ids a statement; old builds of SQLite take 999 variables."""
 
 _COLUMN = OUTBOX.c
+# Where a snapshot ends (`xmax`) is right behind the last transaction that has ended; others that have begun later may
+# write already. How many have, `age` tells: it counts to the next transaction that will begin.
 _HORIZON = sa.text(
-    "SELECT pg_snapshot_xmin(s)::text::bigint AS oldest, pg_snapshot_xmax(s)::text::bigint AS next"
-    " FROM pg_current_snapshot() AS s"
+    "SELECT s.oldest, s.ended + age((s.ended % 4294967296)::text::xid) AS next"
+    " FROM (SELECT pg_snapshot_xmin(c)::text::bigint AS oldest, pg_snapshot_xmax(c)::text::bigint AS ended"
+    " FROM pg_current_snapshot() AS c) AS s"
 )
 # Told to delete what is in a list, MariaDB may read all of a small table, and wait for every row that somebody is just
 # about to commit. So it goes through the list, and finds each row by its number.

@@ -5,10 +5,14 @@ from collections.abc import Iterator
 
 import pytest
 from tests.contract.lifecycle.ground import Ground
+from tests.support.waiting import wait_for
 
+from coffer.catalogue.errors import GuestFailed
+from coffer.lifecycle.failures import Failure
 from coffer.lifecycle.runs import Ending
 from coffer.store import instances
 from coffer.store.database import Database, Tx
+from coffer.store.errors import StoreContended
 from coffer.store.instances import Instance
 
 
@@ -65,3 +69,21 @@ def test_an_ending_that_was_given_up_for_another_transaction_is_made_again(groun
     with ground.database.reading() as tx:
         rows = [instances.get(tx, each.id) for each in (mine, theirs)]
     assert [row.name for row in rows if row is not None] == ["ours", "ours"]
+
+
+def test_an_ending_for_which_others_were_in_the_way_too_often_is_owed(ground: Ground) -> None:
+    run = ground.one_begun("instance_restart", ground.has())
+    failure, in_the_way = (
+        Failure.of(GuestFailed(reason="no")),
+        StoreContended("books", "others were in the way"),
+    )
+    debts = ground.lifecycle()._debts
+
+    with pytest.raises(StoreContended), debts.noted([run.run_id]):
+        raise in_the_way
+    assert ground.open_runs() == [run.run_id], "a beginning that has not happened for sure owes nothing"
+    with pytest.raises(StoreContended), debts.noted([run.run_id], failure):
+        raise in_the_way
+
+    wait_for(lambda: ground.open_runs() == [], 60, "the ending")
+    assert ground.told(run) == ["instance_restart.start", "instance_restart.error"]

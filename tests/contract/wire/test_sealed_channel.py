@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.support.rabbitmq import RabbitNode
 from tests.support.rows import NOON, new_run
-from tests.support.sealed import Endpoint, SealedPlane
+from tests.support.sealed import Endpoint, Hesitating, SealedPlane
 from tests.support.waiting import wait_for
 
 from coffer.catalogue.errors import DispatchFailed, GuestFailed, GuestUnreachable
@@ -25,7 +25,6 @@ from coffer.wire.conductor_client import ConductorClient
 from coffer.wire.context import Ticket, TroveContext
 from coffer.wire.guest_client import GuestClient
 from coffer.wire.sealed import frames
-from coffer.wire.sealed.book import BookUnavailableError
 from coffer.wire.sealed.frames import Answer, Direction, Refusal, Request
 from coffer.wire.sealed.post import Post
 
@@ -236,18 +235,6 @@ def test_answers_to_reports_do_not_wait_behind_the_orders_whose_threads_wait_for
     guest.start()
     wait_for(lambda: len(answered) == len(names), SOON_S, "every report to be answered")
     assert sorted(answered) == sorted(names)
-
-
-class Hesitating(GuestChannels):
-    """A book that cannot say a few times which keys there are, as when its database is restarted."""
-
-    failures = 2
-
-    def key(self, instance_id: str, key_id: int) -> bytes | None:
-        if self.failures:
-            self.failures -= 1
-            raise BookUnavailableError("the database is away")
-        return super().key(instance_id, key_id)
 
 
 def test_an_answer_is_not_lost_to_a_database_that_is_away_for_a_moment(

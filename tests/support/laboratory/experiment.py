@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tests.support.laboratory.load import Load, Probe
 from tests.support.laboratory.site import PROJECTS, Laboratory
 from tests.support.laboratory.verdict import Verdict, judge
+from tests.support.waiting import let_last
 
 WARM_CALLS = 3
 WELL_CALLS = 3
@@ -68,7 +69,7 @@ def experiment(place: Laboratory, fault: Fault, *, clients_each: int = 2) -> Res
             load.work(WARM_CALLS, WELL_S, "the load to begin")
             probe.start()
             with fault.strikes(place):
-                _last(fault.lasts_s)
+                let_last(fault.lasts_s)
             place.mend()
             load.work(WELL_CALLS, WELL_S, "every client to be served after the fault")
     finally:
@@ -79,8 +80,3 @@ def experiment(place: Laboratory, fault: Fault, *, clients_each: int = 2) -> Res
     drained_s = time.monotonic() - began_s
     verdict = judge(place.evidence(load.calls, skew_s=fault.skew_s, is_one=fault.deletes_queues))
     return Result(fault, str(load), verdict, probe.longest_s, probe.answers, probe.refusals, drained_s)
-
-
-def _last(seconds: float) -> None:
-    """Let the fault last: a time is what it is made of."""
-    time.sleep(seconds)

@@ -158,6 +158,16 @@ def test_a_named_file_must_be_there(tmp_path: Path) -> None:
     assert access.overrides(load([path])) == {DELETE: "!"}
 
 
+def test_a_named_file_that_vanishes_leaves_the_rules_that_it_had(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "coffer.conf"
+    path.write_text("[oslo_policy]\npolicy_file = rules.yaml\n")
+    (tmp_path / "rules.yaml").write_text(NOBODY)
+    policy = Policy(guards(), load([path]), clock=clock)
+    (tmp_path / "rules.yaml").unlink()
+    clock.later()
+    assert not policy.allows(DELETE, caller("member"))
+
+
 def test_without_a_configuration_file_nobodys_rules_but_ours_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
 
-from coffer.main.rsgi import Threaded
+from coffer.main.rsgi import Headers, Threaded
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Scope:
     method: str = "POST"
     path: str = "/a b/cé%41"
     query_string: str = "x=%20"
-    headers: Fields = field(
+    headers: Headers = field(
         default_factory=lambda: Fields(
             [
                 ("host", "127.0.0.1:1"),
@@ -137,6 +137,29 @@ def test_a_call_that_announces_no_body_waits_for_none() -> None:
     recorder = Recorder()
     client = call(recorder, Client([b"x"]), Scope(method="GET", headers=Fields([])))
     assert (recorder.body, client.pieces) == (b"", [b"x"])
+
+
+def test_a_path_apart_is_served_while_all_threads_wait() -> None:
+    began, goes_on, recorder = threading.Event(), threading.Event(), Recorder()
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/slow":
+            began.set()
+            goes_on.wait(20)
+        return recorder(environ, start_response)
+
+    async def serve() -> list[int]:
+        threaded: Any = Threaded(application, threads=1, apart=("/healthz",))
+        slow, apart = Client(), Client()
+        waiting = asyncio.create_task(threaded.__rsgi__(Scope(path="/slow", headers=Fields([])), slow))
+        await asyncio.to_thread(began.wait, 20)
+        await asyncio.wait_for(threaded.__rsgi__(Scope(path="/healthz", headers=Fields([])), apart), 20)
+        seen = [len(slow.answers), len(apart.answers)]
+        goes_on.set()
+        await waiting
+        return seen
+
+    assert asyncio.run(serve()) == [0, 1]
 
 
 def test_what_the_application_returned_is_closed_even_if_it_breaks() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from tests.support.waiting import wait_for
 
 from coffer.main.serving import Serving
+from coffer.store.errors import StoreUnavailable
 
 SEEN_S = 20.0
 
@@ -74,3 +75,13 @@ def test_what_is_not_done_in_time_is_given_up() -> None:
     served.stop()
     assert served.is_unfinished
     assert given_up == ["tasks"]
+
+
+def test_a_database_that_is_away_keeps_nobody_from_ending() -> None:
+    def give_up() -> None:
+        raise StoreUnavailable("books", "it cannot be reached")
+
+    served = serving(Server(finishes=False), give_up=give_up)
+    served.start()
+    served.stop()
+    assert served.is_unfinished
