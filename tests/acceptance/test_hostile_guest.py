@@ -87,6 +87,12 @@ def test_the_management_of_the_broker_does_not_know_guests(stage: Stage) -> None
     assert stage.lines() == []
 
 
+def test_the_broker_bounds_what_guests_leave_there(stage: Stage) -> None:
+    found = requests.get(f"{stage.node.management_url}/api/policies", timeout=10).json()
+    overflows = {each["pattern"]: each["definition"]["overflow"] for each in found}
+    assert overflows == {r"^trove\-conductor$": "reject-publish", r"^guestagent\.": "reject-publish"}
+
+
 def test_a_thousand_messages_of_noise_are_refused_one_by_one(stage: Stage) -> None:
     before = stage.state()
     stage.rogue.publish(*(os.urandom(200) for _ in range(1000)))

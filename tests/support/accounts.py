@@ -13,6 +13,7 @@ class AccountBook:
         """Begin without an account."""
         self.passwords: dict[str, str] = {}
         self.disconnected: list[str] = []
+        self.bounds = 0
         self.is_away = False
 
     def create(self, instance_id: str, password: str) -> None:
@@ -34,6 +35,11 @@ class AccountBook:
         """See `Accounts`."""
         self._ask()
         return sorted(self.passwords)
+
+    def bound(self) -> None:
+        """See `Accounts`."""
+        self._ask()
+        self.bounds += 1
 
     def _ask(self) -> None:
         if self.is_away:

@@ -106,6 +106,33 @@ def rotate(ctx: click.Context, instance: str | None, config_files: ConfigFiles, 
     ctx.exit(1 if failed else 0)
 
 
+@guests.command("enrol-again", short_help="Give guests that are not understood another key.", epilog=_EXIT)
+@click.argument("instance", required=False)
+@click.option("--all", "is_for_all", is_flag=True, help="Every guest.")
+@_config_files
+@click.pass_context
+def enrol_again(
+    ctx: click.Context, instance: str | None, config_files: ConfigFiles, *, is_for_all: bool
+) -> None:
+    """Have the guest of INSTANCE given another key and password by its taskmanager, on the disk of its machine.
+
+    For guests that cannot be told by `rotate`: after the database was restored from a backup, or `channel.json` was
+    lost. The key that a guest has opens nothing from now on. Within a minute the taskmanager gives it another and
+    starts its agent anew; the database server goes on. What the guest was told and has not begun is not done any more.
+    """
+    if (instance is None) != is_for_all:
+        raise click.UsageError("Name an INSTANCE, or say --all.")
+    failed = 0
+    with _administration(config_files) as admin:
+        for each in admin.enrollable() if instance is None else [instance]:
+            if admin.enrol_again(each):
+                click.echo(f"{each} is given another key by its taskmanager within a minute.")
+            else:
+                failed += 1
+                click.echo(f"{printable(each)} is no instance, or is being made or removed.", err=True)
+    ctx.exit(1 if failed else 0)
+
+
 @guests.command("rewrap", short_help="Protect every key with the newest secret.", epilog=_EXIT)
 @_config_files
 def rewrap(config_files: ConfigFiles) -> None:

@@ -118,6 +118,14 @@ class Cloud(Protocol):
         """Return the ids of those whose guest agents have nothing to prove themselves with."""
         ...
 
+    def distrust(self, instance_id: str) -> None:
+        """Take its credentials away from an instance: it is among the `unentrusted` until it has others. Idempotent.
+
+        Raises:
+            CloudFailed: it may still have them.
+        """
+        ...
+
     def entrust(self, instance_id: str, credentials: str) -> None:
         """Give the guest agent of an instance other credentials, and start it anew with them. Idempotent.
 

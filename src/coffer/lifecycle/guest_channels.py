@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, TypeVar
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -186,21 +187,20 @@ class GuestChannels:
     def rewrap(self) -> int:
         """Wrap every key under the first secret, so that the others can be thrown away; return how many there are.
 
+        One instance a transaction: the others' messages go on meanwhile. It may be done again.
+
         Raises:
-            BookUnavailableError: one was wrapped under a secret that is not among ours; nothing has changed then.
+            BookUnavailableError: one was wrapped under a secret that is not among ours; the instances after it are not
+                done then.
         """
 
-        def change(tx: Tx) -> int:
-            channels = [
-                channel
-                for instance_id in guest_channels.enrolled(tx)
-                for channel in guest_channels.of_instance(tx, instance_id, to_change=True)
-            ]
+        def change(tx: Tx, instance_id: str) -> int:
+            channels = guest_channels.of_instance(tx, instance_id, to_change=True)
             for channel in channels:
                 guest_channels.rewrap(tx, channel, self._wrap(self._unwrap(channel)))
             return len(channels)
 
-        return self._write(change)
+        return sum(self._write(partial(change, instance_id=each)) for each in self.enrolled())
 
     def _add(self, tx: Tx, instance_id: str, key_id: int) -> GuestChannel:
         channel = GuestChannel(

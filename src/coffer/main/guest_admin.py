@@ -14,7 +14,7 @@ from coffer.store import guest_channels, instances, migrate
 from coffer.store.database import Database
 from coffer.store.guest_channels import GuestChannel
 from coffer.store.instances import Instance
-from coffer.taskmanager.enrolment import Enrolments
+from coffer.taskmanager.enrolment import Enrolments, stays
 from coffer.taskmanager.rotation import Rotation
 from coffer.wire.broker_accounts import BrokerAccountsFailed
 from coffer.wire.guest_client import GuestClient
@@ -50,7 +50,7 @@ class Guest:
     def problem(self) -> str | None:
         """What an operator should see to, None if it is well."""
         if self.key_id is None:
-            return f"The guest of instance {self.instance_id} has no key; a taskmanager gives it one at its start."
+            return f"The guest of instance {self.instance_id} has no key; the taskmanager of its machine gives it one."
         if self.account is Account.MISSING:
             return f"The guest of instance {self.instance_id} has no account at the broker; rotate it to make one."
         return None
@@ -82,6 +82,24 @@ class GuestAdmin:
                 if row and (row.launched_at is not None or row.id in enrolled)
             ]
         return found, trouble
+
+    def enrollable(self) -> list[str]:
+        """Return the instances whose guests a taskmanager would enrol again."""
+        with self._database.reading() as tx:
+            rows = [instances.get(tx, each) for each in instances.live(tx)]
+        return [row.id for row in rows if row and stays(row)]
+
+    def enrol_again(self, instance_id: str) -> bool:
+        """Believe a guest no more until the taskmanager of its machine has given it another key, in its next round.
+
+        False, and nothing is done, if none would: there is no such instance, or it is being made or removed.
+        """
+        with self._database.reading() as tx:
+            row = instances.get(tx, instance_id)
+        if row is None or not stays(row):
+            return False
+        self.channels.remove(instance_id)
+        return True
 
     def _accounts(self) -> tuple[frozenset[str] | None, str | None]:
         accounts = self._enrolments.accounts

@@ -38,6 +38,7 @@ from coffer.main.quotas import quotas
 from coffer.main.settings import understood
 from coffer.main.strangers import Strangers
 from coffer.store.database import Database
+from coffer.taskmanager.bounds import Bounds
 from coffer.taskmanager.enrolment import Enrolments, FormerGuests, Unenrolled
 from coffer.taskmanager.instances import InstanceTasks
 from coffer.taskmanager.leftovers import Leftovers
@@ -246,4 +247,6 @@ class Site:
         if enrolments is not None:
             rounds.append(Unenrolled(self.database, cloud, enrolments))
             rounds.append(FormerGuests(self.database, enrolments))
+            if enrolments.accounts is not None:
+                rounds.append(Bounds(enrolments.accounts))
         return Periodic([*rounds, *found])

@@ -51,6 +51,9 @@ class Accounts(Protocol):
     def owned(self) -> Sequence[str]:
         """Return the instances that have an account. Raises BrokerAccountsFailed."""
 
+    def bound(self) -> None:
+        """Bound what may wait from guests and for them. Raises BrokerAccountsFailed."""
+
 
 class Queues(Protocol):
     """The guests' queues; `coffer.wire.sealed.control.SealedTransport` in production."""
@@ -183,6 +186,10 @@ class EnrollingCloud:
         """See `Cloud`."""
         return self._cloud.unentrusted()
 
+    def distrust(self, instance_id: str) -> None:
+        """See `Cloud`."""
+        self._cloud.distrust(instance_id)
+
     def entrust(self, instance_id: str, credentials: str) -> None:
         """See `Cloud`."""
         self._cloud.entrust(instance_id, credentials)
@@ -235,11 +242,13 @@ class Unenrolled(Rounds):
         strangers = [each for each in here if each in unentrusted or each not in enrolled]
         with self._database.reading() as tx:
             rows = [instances.get(tx, each) for each in strangers]
-        return [row for row in rows if row and _stays(row)]
+        return [row for row in rows if row and stays(row)]
 
     def see_to(self, instance: Instance) -> None:
         """Enrol one of them, and start its agent anew."""
         try:
+            # First, so that it is found again if we are killed in between: with a key here, and an old one there.
+            self._cloud.distrust(instance.id)
             self._cloud.entrust(instance.id, self._enrolments.enrol_again(instance.id))
         except CofferError as error:
             LOG.warning("guest not enrolled instance_id=%s reason=%s", instance.id, error)
@@ -285,7 +294,7 @@ class FormerGuests(Rounds):
             LOG.info("former guest struck off instance_id=%s", instance.id)
 
 
-def _stays(row: Instance) -> bool:
+def stays(row: Instance) -> bool:
     """Return whether it is nobody's under way, to be made or to be removed."""
     return row.launched_at is not None and row.deleted_at is None and row.state != InstanceState.SHUTDOWN
 

@@ -1,4 +1,4 @@
-"""The guests' accounts at RabbitMQ, made and removed through its management API.
+"""The guests' accounts at RabbitMQ, and the bounds of their queues, through its management API.
 
 A password leaves us as a salted hash, so it can stand in no log of the broker's or of a proxy's. What goes wrong is
 told without the URL, which holds our own password. Every call may be done twice.
@@ -28,6 +28,10 @@ MOST_CONNECTIONS = 16
 """Of one guest's account: an agent has up to five, and those of one that died may linger for a moment."""
 MOST_CHANNELS = 32
 """Of one guest's account, in all its connections: an agent has one in each."""
+CONDUCTOR_QUEUE_BYTES = 256 * 1024**2
+"""What may wait from all guests; a broker without a bound lets any of them fill its disk."""
+GUEST_QUEUE_BYTES = 64 * 1024**2
+"""What may wait for one guest."""
 _LONGEST_REASON = 200
 _OK = range(200, 300)
 
@@ -101,6 +105,30 @@ class BrokerAccounts:
         self._change("PUT", ["topic-permissions", *place], self._access.topic_permissions())
         self._change("PUT", ["permissions", *place], self._access.permissions(instance_id))
         LOG.info("broker account made instance_id=%s", instance_id)
+
+    def bound(
+        self, *, conductor_bytes: int = CONDUCTOR_QUEUE_BYTES, guest_bytes: int = GUEST_QUEUE_BYTES
+    ) -> None:
+        """Have the broker turn away what guests send, or are sent, beyond this; what was turned away is sent again.
+
+        By policies, since the arguments of a queue that is there cannot be changed. An operator's own with a higher
+        priority counts instead of them.
+
+        Raises:
+            BrokerAccountsFailed: not both of them are bounded.
+        """
+        bounds = {
+            "coffer-conductor": (self._access.conductor_pattern, conductor_bytes),
+            "coffer-guests": (self._access.guests_pattern, guest_bytes),
+        }
+        for name, (pattern, most_bytes) in bounds.items():
+            policy = {
+                "pattern": pattern,
+                "apply-to": "queues",
+                "definition": {"max-length-bytes": most_bytes, "overflow": "reject-publish"},
+                "priority": 0,
+            }
+            self._change("PUT", ["policies", self._virtual_host, f"{self._access.prefix}{name}"], policy)
 
     def disconnect(self, instance_id: str) -> None:
         """Close the connections of a guest: it logs in again, with what is its password now.

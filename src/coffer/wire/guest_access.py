@@ -37,6 +37,16 @@ class GuestAccess:
         """Return whose topic (before the prefix) this is."""
         return topic.removeprefix(guest_contract("").topic)
 
+    @property
+    def conductor_pattern(self) -> str:
+        """RabbitMQ's pattern for the queue that all guests write to."""
+        return f"^{re.escape(self.conductor_queue)}$"
+
+    @property
+    def guests_pattern(self) -> str:
+        """RabbitMQ's pattern for the queues that guests read."""
+        return f"^{re.escape(self.guest_queue(''))}"
+
     def permissions(self, instance_id: str) -> dict[str, str]:
         """What the guest's account may do, as RabbitMQ's patterns: configure nothing, not even what is its own."""
         return {
@@ -47,7 +57,7 @@ class GuestAccess:
 
     def topic_permissions(self) -> dict[str, str]:
         """Which routing keys it may publish with."""
-        return {"exchange": self.exchange, "write": f"^{re.escape(self.conductor_queue)}$", "read": "^$"}
+        return {"exchange": self.exchange, "write": self.conductor_pattern, "read": "^$"}
 
 
 def account_of(instance_id: str) -> str:

@@ -60,6 +60,17 @@ def test_other_credentials_reach_an_agent_that_runs(cloud: LocalCloud) -> None:
     cloud.delete("i-1")
 
 
+def test_an_agent_whose_credentials_are_taken_away_is_without_until_it_has_others(cloud: LocalCloud) -> None:
+    cloud.create(replace(spec(), credentials="first"))
+    cloud.distrust("i-1")
+    cloud.distrust("i-1")
+    cloud.distrust("i-2")
+    assert (cloud.unentrusted(), cloud.owned()) == (["i-1"], ["i-1"])
+    cloud.entrust("i-1", "first")
+    assert cloud.unentrusted() == []
+    cloud.delete("i-1")
+
+
 def test_credentials_for_an_instance_that_is_not_here_are_a_failure(cloud: LocalCloud) -> None:
     with pytest.raises(CloudFailed):
         cloud.entrust("i-2", "hush")

@@ -59,6 +59,16 @@ def test_secrets_are_changed_without_the_guests(channels: GuestChannels, databas
         before.outgoing(SHOP)
 
 
+def test_secrets_are_changed_one_guest_at_a_time_and_one_that_fails_is_named(database: Database) -> None:
+    """In one transaction for all, the messages of every guest would wait for the last."""
+    old, new = new_secret(), new_secret()
+    given = GuestChannels(database, [old]).enrol(SHOP)
+    GuestChannels(database, [new_secret()]).enrol(BOOKS)
+    with pytest.raises(BookUnavailableError, match=BOOKS):
+        GuestChannels(database, [new, old]).rewrap()
+    assert GuestChannels(database, [new]).keys(SHOP) == {given.key_id: given.key}
+
+
 def test_a_key_that_cannot_be_read_is_that_guest_s_trouble_only(
     channels: GuestChannels, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -13,6 +13,7 @@ import requests
 from tests.support.rabbitmq import RabbitNode
 from tests.support.waiting import wait_for
 
+from coffer.wire.amqp_settings import AmqpHost, AmqpSettings
 from coffer.wire.broker_accounts import (
     MOST_CHANNELS,
     BrokerAccounts,
@@ -20,7 +21,9 @@ from coffer.wire.broker_accounts import (
     Management,
     management_of,
 )
+from coffer.wire.delivery import NotDeliveredError
 from coffer.wire.guest_access import GuestAccess, account_of
+from coffer.wire.sealed.post import Post
 
 pytestmark = pytest.mark.rabbitmq
 
@@ -138,6 +141,54 @@ def test_an_account_cannot_open_channels_without_end(
             guest.channel()
         with pytest.raises(amqp.NotAllowed):
             guest.channel()
+
+
+def flood(post: Post) -> None:
+    for _ in range(100):
+        post.send(bytes(10_000), ACCESS.conductor_queue, timeout_s=1.0)
+
+
+def test_a_guest_that_floods_is_turned_away_and_heard_again_once_there_is_room(
+    rabbit: RabbitNode, accounts: BrokerAccounts, place: str
+) -> None:
+    accounts.create(place, "secret")
+    settings = AmqpSettings(
+        hosts=(AmqpHost("127.0.0.1", rabbit.port, account_of(place), "secret"),),
+        virtual_host="/",
+        exchange=ACCESS.exchange,
+        timeout_s=5.0,
+    )
+    accounts.bound(conductor_bytes=20_000)
+    try:
+        with closing(Post(settings, name="test")) as post:
+            with pytest.raises(NotDeliveredError, match="the queue is full"):
+                flood(post)
+            (line,) = post._idle
+            with logged_in(rabbit, rabbit.user, rabbit.password) as control:
+                assert control.channel().queue_purge(ACCESS.conductor_queue) < 100
+            post.send(b"hello", ACCESS.conductor_queue, timeout_s=5.0)
+            # Else each attempt would be a connection, of everybody at once.
+            assert post._idle == [line]
+    finally:
+        accounts.bound()
+
+
+def test_bounds_are_of_the_guests_queues_only(
+    rabbit: RabbitNode, accounts: BrokerAccounts, place: str
+) -> None:
+    accounts.bound()
+    accounts.bound()
+
+    def policies() -> dict[str, str | None]:
+        found = requests.get(f"{rabbit.management_url}/api/queues/%2F", timeout=10).json()
+        return {row["name"]: row.get("policy") for row in found}
+
+    queues = {
+        ACCESS.guest_queue(place): "test.coffer-guests",
+        ACCESS.conductor_queue: "test.coffer-conductor",
+        "test.trove-taskmanager": None,
+    }
+    wait_for(lambda: queues.items() <= policies().items(), 20.0, "the policies to be in force")
 
 
 def test_a_removed_account_leaves_no_connection_and_no_queue(

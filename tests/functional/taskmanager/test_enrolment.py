@@ -13,6 +13,7 @@ from tests.support.rows import new_instance
 from coffer.catalogue.errors import CloudFailed
 from coffer.catalogue.states import InstanceState
 from coffer.lifecycle.guest_channels import GuestChannels, new_secret
+from coffer.main.guest_admin import GuestAdmin
 from coffer.store import instances
 from coffer.taskmanager.enrolment import (
     EnrollingCloud,
@@ -21,6 +22,7 @@ from coffer.taskmanager.enrolment import (
     Unenrolled,
     password_of,
 )
+from coffer.taskmanager.rotation import Rotation
 from coffer.wire.sealed.credentials import Credentials
 
 
@@ -176,11 +178,67 @@ def test_a_guest_that_lost_its_credentials_gets_others(
     assert accounts.passwords == {instance_id: password_of(new_key)}
 
 
+def test_a_guest_that_is_not_understood_is_enrolled_again_when_an_operator_says_so(
+    plane: Plane, enrolments: Enrolments, accounts: AccountBook
+) -> None:
+    building, instance_id = str(uuid.uuid4()), plane.active()
+    with plane.database.writing() as tx:
+        instances.insert(tx, new_instance(id=building, project_id=PROJECT, state=InstanceState.BUILD))
+    enrolments.channels.enrol(building)
+    before = credentials_of(plane, instance_id)
+    admin = GuestAdmin(plane.database, enrolments, Rotation(enrolments, plane.guest))
+
+    # Nobody would give another key to one that is being made.
+    assert admin.enrollable() == [instance_id]
+    assert not admin.enrol_again(building)
+    assert not admin.enrol_again("nobody")
+    assert admin.enrol_again(instance_id)
+    assert enrolments.channels.enrolled() == [building]
+    Unenrolled(plane.database, plane.cloud, enrolments).step()
+
+    after = credentials_of(plane, instance_id)
+    ((key_id, key),) = after.keys.items()
+    assert key not in before.keys.values()
+    assert accounts.passwords == {instance_id: password_of(key)}
+    assert enrolments.channels.keys(instance_id) == {key_id: key}
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def test_a_guest_is_found_again_wherever_its_enrolment_was_killed(
+    plane: Plane, enrolments: Enrolments, accounts: AccountBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise Killed
+
+    instance_id = plane.active()
+    places: list[tuple[object, str]] = [
+        (enrolments.channels, "enrol"),
+        (enrolments.channels, "begin_rotation"),
+        (enrolments.channels, "complete_rotation"),
+        (accounts, "create"),
+        (plane.local_cloud, "entrust"),
+    ]
+    for place, step in places:
+        enrolments.channels.remove(instance_id)
+        chore = Unenrolled(plane.database, plane.cloud, enrolments)
+        with monkeypatch.context() as patch:
+            patch.setattr(place, step, killed)
+            with pytest.raises(Killed):
+                chore.at_start()
+        assert [row.id for row in chore.find()] == [instance_id], step
+        chore.at_start()
+        assert credentials_of(plane, instance_id).keys == enrolments.channels.keys(instance_id), step
+        assert list(chore.find()) == []
+
+
 def test_what_a_guest_is_given_is_in_no_log(plane: Plane, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     instance_id = plane.active()
     given = json.loads(credentials_of(plane, instance_id).to_json())
     plane.cloud.delete(instance_id)
-    (key,) = credentials.values() if (credentials := given["keys"]) else ()
+    (key,) = given["keys"].values()
     assert key not in caplog.text
     assert given["transport_url"] not in caplog.text

@@ -141,6 +141,14 @@ class LocalCloud:
         """
         return [each for each in self.owned() if not entrusted.has_credentials(self.layout.guest_dir(each))]
 
+    def distrust(self, instance_id: str) -> None:
+        """See `Cloud`. An agent that runs goes on, with what it has read."""
+        guest_dir = self.layout.guest_dir(instance_id)
+        with told(instance_id, guest_dir):
+            self.layout.make(traversable=self._separate_users)
+            with self._changing(instance_id):
+                entrusted.take_credentials(guest_dir)
+
     def entrust(self, instance_id: str, credentials: str) -> None:
         """See `Cloud`."""
         guest_dir = self.layout.guest_dir(instance_id)

@@ -37,6 +37,15 @@ def lay_credentials(guest_dir: Path, credentials: str) -> None:
     replace_file(guest_dir / CREDENTIALS_NAME, credentials)
 
 
+def take_credentials(guest_dir: Path) -> None:
+    """Leave the next agent of an instance without credentials.
+
+    Raises:
+        OSError: they are still there.
+    """
+    (guest_dir / CREDENTIALS_NAME).unlink(missing_ok=True)
+
+
 def lay_settings(guest_dir: Path, settings: str) -> None:
     """Tell the next agent of an instance how it is set up.
 

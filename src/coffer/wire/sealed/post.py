@@ -27,6 +27,10 @@ class UnroutableError(NotDeliveredError):
     """The broker is well, but nobody has a queue for it."""
 
 
+class _TurnedAwayError(BrokerUnavailable):
+    """The broker is well, but the queue is full."""
+
+
 class _Line:
     """One confirmed connection, used by one thread at a time."""
 
@@ -45,7 +49,7 @@ class _Line:
 
         Raises:
             UnroutableError: no queue wants it.
-            BrokerUnavailable: it was not taken; the connection is of no use any more.
+            BrokerUnavailable: it was not taken; unless it was turned away, the connection is of no use any more.
         """
         self._answers.clear()
         self._is_returned = False
@@ -59,7 +63,7 @@ class _Line:
         if self._is_returned:
             raise UnroutableError(f"nobody has a queue for {routing_key}")
         if not all(self._answers):
-            raise BrokerUnavailable("the broker refused the message")
+            raise _TurnedAwayError("the broker turns the message away: the queue is full")
 
     def _on_ack(self, _tag: int, _multiple: bool) -> None:
         self._answers.append(True)
@@ -139,7 +143,7 @@ class Post:
             line = self._take()
             try:
                 yield line
-            except UnroutableError:
+            except (UnroutableError, _TurnedAwayError):
                 self._give_back(line)
                 raise
             except BaseException:
