@@ -32,6 +32,7 @@ GUEST_AT_ONCE: Final = 2000
 """What one guest may say; an honest one repeats what was too much (a heartbeat each 10 s, a report a run)."""
 _THREADS: Final = 8
 _REQUEST_ID = re.compile(r"req-[0-9a-f-]{36}")
+_TICKET: Final = ("run_id", "operation")
 _TICKET_TEXT = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
 
@@ -112,6 +113,9 @@ class Door:
         if request.method not in CONDUCTOR.methods:
             self.refusals.note(Refusal.NOT_ALLOWED, opened.instance_id)
             return
+        if not _is_ticket(request.context.get("notification")):
+            self.refusals.note(Refusal.MALFORMED, opened.instance_id, method=request.method)
+            return
         # What the message says of itself is not asked: neither whose it is, nor which of several.
         known = self._arguments[request.method]
         args = {name: value for name, value in request.args.items() if name in known}
@@ -132,9 +136,14 @@ def _context(said: Mapping[str, Any]) -> dict[str, Any]:
     request_id, ticket = said.get("request_id"), said.get("notification")
     if isinstance(request_id, str) and _REQUEST_ID.fullmatch(request_id):
         context["request_id"] = request_id
-    if isinstance(ticket, dict) and all(_is_word(ticket.get(name)) for name in ("run_id", "operation")):
-        context["notification"] = {name: ticket[name] for name in ("run_id", "operation")}
+    if isinstance(ticket, dict):
+        context["notification"] = {name: ticket[name] for name in _TICKET}
     return context
+
+
+def _is_ticket(said: object) -> bool:
+    """Whether it names a run, or is None: who knows of no runs says nothing of one."""
+    return said is None or (isinstance(said, dict) and all(_is_word(said.get(name)) for name in _TICKET))
 
 
 def _is_word(value: object) -> bool:
