@@ -194,7 +194,7 @@ def test_missing_arguments_are_an_error_and_no_crash(bus: Bus, ctx: TroveContext
     assert client.call(ctx, "add", timeout_s=10, left=1) == 2
 
 
-@pytest.mark.parametrize("version", ["1.3", "2.0", "nonsense"])
+@pytest.mark.parametrize("version", ["1.3", "2.0"])
 def test_a_client_that_is_too_new_is_refused(bus: Bus, ctx: TroveContext, version: str) -> None:
     bus.serve(Endpoint(), version="1.2")
 
