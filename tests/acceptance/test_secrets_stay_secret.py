@@ -46,7 +46,8 @@ class Secrets:
 
     def found_in(self, content: bytes) -> list[str]:
         """Return what the passwords were used for that this content holds."""
-        return [use for use, mark in self.marks.items() if mark in content]
+        # A copy: others may add to them meanwhile.
+        return [use for use, mark in list(self.marks.items()) if mark in content]
 
 
 @dataclass

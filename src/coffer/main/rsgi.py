@@ -62,7 +62,7 @@ class Threaded:
     ) -> None:
         """Serve `threads` calls at a time, and `close` after the last.
 
-        No more of a body than `body_limit_bytes` is read: the application, whose limit is lower, refuses it. The paths
+        No more of a body than `body_limit_bytes` is kept: the application, whose limit is lower, refuses it. The paths
         `apart` are served also while all threads wait for something.
         """
         self._application = application
@@ -91,14 +91,18 @@ class Threaded:
         answering.response_bytes(*answer)
 
 
+DISCARDED_BYTES = 16 * 1024 * 1024
+"""So much more than is kept of a body is listened to: a client that is cut off while it speaks hears no answer."""
+
+
 async def _body(answering: Answering, limit_bytes: int) -> bytes:
     parts: list[bytes] = []
-    left = limit_bytes
+    heard = 0
     async for piece in answering:
-        part = bytes(piece)[:left]
-        parts.append(part)
-        left -= len(part)
-        if left <= 0:
+        if heard < limit_bytes:
+            parts.append(bytes(piece)[: limit_bytes - heard])
+        heard += len(piece)
+        if heard >= limit_bytes + DISCARDED_BYTES:
             break
     return b"".join(parts)
 

@@ -14,8 +14,9 @@ from coffer.derive.meters_check import REQUIRED
 
 
 @pytest.fixture
-def check(tmp_path: Path) -> Any:
+def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Check files with these contents."""
+    monkeypatch.setenv("COLUMNS", "200")
 
     def run(definitions: str, *words: str, meters: tuple[str, ...] = ()) -> Result:
         path = tmp_path / "definitions.yaml"

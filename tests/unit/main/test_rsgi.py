@@ -9,6 +9,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
 
+from coffer.main import rsgi
 from coffer.main.rsgi import Headers, Threaded
 
 
@@ -126,11 +127,19 @@ def test_the_answer_is_sent_in_one_piece() -> None:
     assert client.answers == [(202, [("content-type", "text/plain")], b"one, two, three")]
 
 
-def test_no_more_of_a_body_is_read_than_the_limit() -> None:
+def test_no_more_of_a_body_is_kept_than_the_limit_and_the_client_is_heard_out() -> None:
     recorder = Recorder()
     client = call(recorder, Client([b"x" * 6] * 4), body_limit_bytes=10)
     assert recorder.body == b"x" * 10
+    assert client.pieces == []
+    assert len(client.answers) == 1
+
+
+def test_a_body_without_end_is_not_heard_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rsgi, "DISCARDED_BYTES", 5)
+    client = call(Recorder(), Client([b"x" * 6] * 5), body_limit_bytes=10)
     assert len(client.pieces) == 2
+    assert len(client.answers) == 1
 
 
 def test_a_call_that_announces_no_body_waits_for_none() -> None:
