@@ -1,6 +1,7 @@
 """Makes experiments and prints their table: `python -m tests.acceptance.laboratory [NAME…] [--write] [--list]`."""
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -33,6 +34,8 @@ def main() -> int:
     faults = [FAULTS[name] for name in asked.names] or list(FAULTS.values())
     results: list[Result] = []
     left_out: dict[str, str] = {}
+    # Asked to stop, it cleans up as after Ctrl-C: many processes and a network namespace are its own.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     with laboratory() as place:
         for fault in faults:
             try:
