@@ -1,8 +1,9 @@
 """Notifications as they come from a broker."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+
+from msgspec.structs import replace
 
 from coffer.wire.envelope import Notification, seal
 

@@ -21,9 +21,12 @@ class Phase(StrEnum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Event:
-    """One kind of announcement. `operation`, `phase` and `rest` are None for a status notification."""
+    """One kind of announcement. `operation`, `phase` and `rest` are None for a status notification.
+
+    A row is equal to itself only, so that what is worked out for a row can be looked up by it.
+    """
 
     event_type: str
     severity: Severity

@@ -56,16 +56,17 @@ class Announcer:
         for problem in payload.problems:
             LOG.error("payload is not as declared problem=%r run_id=%s", problem, announcement.run_id)
         event_type = self._event_types.get(event.event_type, event.event_type)
+        message_id = self._new_id()
         body = seal(
             Notification(
-                message_id=str(self._new_id()),
-                unique_id=self._new_id().hex,
+                message_id=str(message_id),
+                unique_id=message_id.hex,
                 event_type=event_type,
                 severity=event.severity,
                 publisher_id=self.emitter.publisher_id,
                 timestamp=now,
-                payload=dict(payload.values),
-                context=dict(announcement.context),
+                payload=payload.values,
+                context=announcement.context,
             )
         )
         return OutboxRow(

@@ -1,11 +1,11 @@
 """Instances: what tenants pay for. Rows stay after the deletion, for the bill."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import RowMapping
 
 from coffer.catalogue.states import InstanceState, ServiceStatus
 from coffer.store.database import Tx
@@ -57,7 +57,9 @@ class Instance:
 
 
 _FIELDS = tuple(field.name for field in fields(Instance))
+_STATE, _SERVICE_STATUS = _FIELDS.index("state"), _FIELDS.index("service_status")
 _COLUMN = INSTANCES.c
+_ALL = sa.select(*(_COLUMN[name] for name in _FIELDS))
 
 
 def insert(tx: Tx, instance: Instance) -> None:
@@ -83,7 +85,7 @@ def page(
     `marker` is the id of the last instance of the page before; it may have been deleted since. After a
     marker that was never an instance of the project comes nothing.
     """
-    query = sa.select(INSTANCES).where(_COLUMN.project_id == project_id, _COLUMN.deleted_at.is_(None))
+    query = _ALL.where(_COLUMN.project_id == project_id, _COLUMN.deleted_at.is_(None))
     if not include_clustered:
         query = query.where(_COLUMN.cluster_id.is_(None))
     if marker is not None:
@@ -92,7 +94,7 @@ def page(
             return []
         query = query.where(_is_older_than(last))
     query = query.order_by(_COLUMN.created_at.desc(), _COLUMN.id.desc()).limit(limit)
-    return [_instance(row) for row in tx.execute(query).mappings()]
+    return [_instance(row) for row in tx.execute(query)]
 
 
 def page_of_all(
@@ -120,9 +122,9 @@ def page_of_all(
         if last is None:
             return []
         conditions.append(_is_older_than(last))
-    query = sa.select(INSTANCES).where(*conditions)
+    query = _ALL.where(*conditions)
     query = query.order_by(_COLUMN.created_at.desc(), _COLUMN.id.desc()).limit(limit)
-    return [_instance(row) for row in tx.execute(query).mappings()]
+    return [_instance(row) for row in tx.execute(query)]
 
 
 def live(tx: Tx) -> list[str]:
@@ -132,13 +134,13 @@ def live(tx: Tx) -> list[str]:
 
 def never_launched(tx: Tx) -> list[Instance]:
     """Return the instances, anybody's, that failed before they were launched and still have a server."""
-    query = sa.select(INSTANCES).where(
+    query = _ALL.where(
         _COLUMN.launched_at.is_(None),
         _COLUMN.deleted_at.is_(None),
         _COLUMN.state == InstanceState.ERROR,
         _COLUMN.server_id.is_not(None),
     )
-    return [_instance(row) for row in tx.execute(query.order_by(_COLUMN.id)).mappings()]
+    return [_instance(row) for row in tx.execute(query.order_by(_COLUMN.id))]
 
 
 def between(
@@ -148,14 +150,14 @@ def between(
 
     In the order of their ids, from the first one behind `after`.
     """
-    query = sa.select(INSTANCES).where(
+    query = _ALL.where(
         _COLUMN.launched_at.is_not(None),
         _COLUMN.created_at < end,
         sa.or_(_COLUMN.deleted_at.is_(None), _COLUMN.deleted_at >= begin),
     )
     if after is not None:
         query = query.where(_COLUMN.id > after)
-    return [_instance(row) for row in tx.execute(query.order_by(_COLUMN.id).limit(limit)).mappings()]
+    return [_instance(row) for row in tx.execute(query.order_by(_COLUMN.id).limit(limit))]
 
 
 def move(tx: Tx, instance_id: str, allowed: Collection[str] | None, to: str, now: datetime) -> bool:
@@ -232,10 +234,13 @@ def _is_older_than(last: Instance) -> sa.ColumnElement[bool]:
 
 
 def _one(tx: Tx, *conditions: sa.ColumnElement[bool]) -> Instance | None:
-    row = tx.execute(sa.select(INSTANCES).where(*conditions)).mappings().one_or_none()
+    row = tx.execute(_ALL.where(*conditions)).one_or_none()
     return None if row is None else _instance(row)
 
 
-def _instance(row: RowMapping) -> Instance:
-    states = {"state": InstanceState(row["state"]), "service_status": ServiceStatus(row["service_status"])}
-    return Instance(**{**row, **states})
+def _instance(row: Sequence[Any]) -> Instance:
+    """Return the instance of a row of `_ALL`."""
+    values = list(row)
+    values[_STATE] = InstanceState(values[_STATE])
+    values[_SERVICE_STATUS] = ServiceStatus(values[_SERVICE_STATUS])
+    return Instance(*values)

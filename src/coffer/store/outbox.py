@@ -5,14 +5,15 @@ of their numbers, but those of one run never overlap: its start is committed bef
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from coffer.store import driver_cursor
 from coffer.store.database import Tx
 from coffer.store.tables import OUTBOX
 
@@ -36,8 +37,7 @@ _DELETE_MYSQL = sa.text(
 _HEAD = sa.select(_COLUMN.id, _COLUMN.run_id, _COLUMN.severity, _COLUMN.body).order_by(_COLUMN.id)
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxRow:
+class OutboxRow(NamedTuple):
     """A message to be written; `body` holds its id and time already."""
 
     run_id: str | None
@@ -47,8 +47,7 @@ class OutboxRow:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(NamedTuple):
     """A message that waits for the broker."""
 
     id: int
@@ -78,46 +77,45 @@ _ALL = Horizon(oldest=0, next=0)
 
 @dataclass(frozen=True, slots=True)
 class _Insertion:
-    """The statement that writes a message, compiled once for a kind of database.
-
-    Each change writes messages, and going through SQLAlchemy's statements costs as much again as the writing.
-    """
+    """The statement that writes a message, compiled once for a kind of database, and what its values go through."""
 
     text: str
     names: Sequence[str]
     is_positional: bool
-    process: Mapping[str, Callable[[Any], Any]]
+    processes: Sequence[tuple[int, Callable[[Any], Any]]]
 
     def parameters(self, row: OutboxRow) -> Any:
         """Return the values of `row` as the driver wants them."""
-        values = {name: getattr(row, name) for name in self.names}
-        for name, process in self.process.items():
-            values[name] = process(values[name])
-        return tuple(values.values()) if self.is_positional else values
-
-
-_WRITTEN = ("run_id", "event_type", "severity", "created_at", "body")
+        values: list[Any] = list(row)
+        for position, process in self.processes:
+            values[position] = process(values[position])
+        return values if self.is_positional else dict(zip(self.names, values, strict=True))
 
 
 @lru_cache(maxsize=8)
 def _insertion(dialect: sa.Dialect) -> _Insertion:
-    compiled = sa.insert(OUTBOX).inline().compile(dialect=dialect, column_keys=list(_WRITTEN))
-    process = {name: OUTBOX.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in _WRITTEN}
+    names = OutboxRow._fields
+    compiled = sa.insert(OUTBOX).inline().compile(dialect=dialect, column_keys=list(names))
+    assert not compiled.positional or compiled.positiontup == list(names), "the driver wants another order"
+    processes = [OUTBOX.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names]
     return _Insertion(
         text=str(compiled),
-        names=compiled.positiontup or _WRITTEN,
+        names=names,
         is_positional=compiled.positional,
-        process={name: each for name, each in process.items() if each is not None},
+        # Kept: the messages of a transaction have few severities and moments.
+        processes=[
+            (position, each if names[position] == "body" else lru_cache(maxsize=64)(each))
+            for position, each in enumerate(processes)
+            if each is not None
+        ],
     )
 
 
 def append(tx: Tx, rows: Sequence[OutboxRow]) -> None:
     """Write messages, in their order."""
-    insertion = _insertion(tx.dialect)
-    if len(rows) == 1:
-        tx.exec_driver_sql(insertion.text, insertion.parameters(rows[0]))
-    elif rows:
-        tx.exec_driver_sql(insertion.text, [insertion.parameters(row) for row in rows])
+    if rows:
+        insertion = _insertion(tx.dialect)
+        driver_cursor.execute(tx, insertion.text, [insertion.parameters(row) for row in rows])
 
 
 def head(tx: Tx, limit: int, *, after: int = 0, excluding: Collection[int] = ()) -> list[Pending]:
@@ -133,10 +131,7 @@ def head(tx: Tx, limit: int, *, after: int = 0, excluding: Collection[int] = ())
             "excluding", sorted(excluding), expanding=True, literal_execute=True
         )
         query = query.where(_COLUMN.id.not_in(numbers))
-    return [
-        Pending(id=row.id, run_id=row.run_id, severity=row.severity, body=row.body)
-        for row in tx.execute(query)
-    ]
+    return [Pending(*row) for row in tx.execute(query)]
 
 
 def horizon(tx: Tx) -> Horizon | None:

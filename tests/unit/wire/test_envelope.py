@@ -1,12 +1,12 @@
 """The bytes that Ceilometer reads."""
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from coffer.wire.envelope import MalformedMessage, Notification, seal, unseal
 from coffer.wire.json import JSON
