@@ -64,13 +64,16 @@ def test_a_server_of_another_name_is_not_talked_to_unless_the_url_says_so(
 def test_whoever_hides_that_the_server_has_tls_learns_nothing(
     mariadb_server: MariadbServer, mariadb_url: str
 ) -> None:
+    def through(port: int) -> str:
+        return mariadb_url.replace(f":{mariadb_server.port}/", f":{port}/")
+
     with between(mariadb_server.port, hides_tls=True) as (port, heard):
-        url = mariadb_url.replace(f":{mariadb_server.port}/", f":{port}/")
-        assert cipher(url) == ""
+        assert cipher(through(port)) == ""
         assert b"coffer" in b"".join(heard)
-        heard.clear()
+    # Another way in: the goodbye of the first connection may still be on the former one.
+    with between(mariadb_server.port, hides_tls=True) as (port, heard):
         with pytest.raises(StoreUnavailable):
-            cipher(f"{url}?ssl_ca={mariadb_server.ca_file}")
+            cipher(f"{through(port)}?ssl_ca={mariadb_server.ca_file}")
         assert b"".join(heard) == b""
 
 
