@@ -15,7 +15,7 @@ from tests.support.rows import new_message
 
 from coffer.store import migrate, outbox
 from coffer.store.database import Database
-from coffer.store.errors import StoreError, StoreUnavailable
+from coffer.store.errors import StoreError, StoreRefused, StoreUnavailable
 
 SECRET = "tiger-in-the-tank"
 
@@ -185,6 +185,13 @@ def test_a_database_without_tables_is_a_refusal_not_an_absence(empty_database_ur
     ):
         outbox.backlog(tx)
     assert not isinstance(failure.value, StoreUnavailable)
+    # Messages take a way of their own to the driver.
+    with opened(empty_database_url) as database:
+        with pytest.raises(StoreRefused) as refusal, database.writing() as tx:
+            outbox.append(tx, [new_message(body=SECRET.encode())])
+        told = "".join(traceback.format_exception(refusal.value))
+        assert SECRET not in told
+        assert "INSERT" not in told
 
 
 @pytest.mark.parametrize(
