@@ -13,6 +13,7 @@ from typing import Any
 from benchmarks.exists import instance
 from benchmarks.lab import Lab
 from benchmarks.measuring import Goal, Result, Sample, Variant, compared, interleave, timed
+from coffer.api.app import build_app
 from coffer.catalogue.operations import ServerType
 from coffer.clouds.local.launcher import ProcessLauncher, guest_command
 from coffer.clouds.local.layout import Layout
@@ -78,7 +79,7 @@ def _application(site: Site, name: str) -> Any:
     if name == "silent":
         lifecycle.announcer = Silent(lifecycle.announcer.emitter)
     launcher = ProcessLauncher(Layout(site.root.resolve()).instances, guest_command([]))
-    return site.application(lifecycle, site.cloud(launcher), site.datastores())
+    return build_app(site.services(lifecycle, site.cloud(launcher), site.datastores()))
 
 
 def _posted(site: Site, application: Any) -> Sample:

@@ -17,6 +17,7 @@ from falcon import testing
 from tests.support.processes import kill_about
 from tests.support.waiting import wait_for
 
+from coffer.api.app import build_app
 from coffer.catalogue.operations import ServerType
 from coffer.catalogue.states import ServiceStatus
 from coffer.clouds.local.guest_config import GuestConfig
@@ -82,7 +83,7 @@ class ControlPlane:
             self.site.lifecycle(kind) for kind in (ServerType.API, ServerType.TASK, ServerType.CONDUCTOR)
         )
         self._servers = (self.site.conductor(conductor), self.site.taskmanager(self.task, self.cloud))
-        self.client = testing.TestClient(self.site.application(self.api, self.cloud, datastores))
+        self.client = testing.TestClient(build_app(self.site.services(self.api, self.cloud, datastores)))
 
     def __enter__(self) -> Self:
         self.cloud.check()

@@ -37,6 +37,10 @@ class Authenticator(Protocol):
         """
         ...
 
+    def knows(self, environ: Mapping[str, object]) -> bool:
+        """Return whether `identify` needs to wait for nobody, to say who calls or to refuse him."""
+        ...
+
 
 class NoAuth:
     """`auth_strategy = noauth`: everybody on this machine acts for the project of his URL.
@@ -61,6 +65,10 @@ class NoAuth:
             raise BadRequest(reason="X-User-Id must have 1 to 64 visible ASCII characters.")
         return Identity(user_id=user_id, project_id=project_id, roles=self._roles)
 
+    def knows(self, environ: Mapping[str, object]) -> bool:  # noqa: ARG002 - everybody is
+        """Return True."""
+        return True
+
 
 @lru_cache(maxsize=256)
 def _is_loopback(address: str) -> bool:
@@ -73,6 +81,7 @@ def _is_loopback(address: str) -> bool:
     return (mapped or parsed).is_loopback
 
 
+@lru_cache(maxsize=256)
 def _names_loopback(host: str) -> bool:
     name = re.sub(r":\d+$", "", host)
     return name == "localhost" or name.endswith(".localhost") or _is_loopback(name)

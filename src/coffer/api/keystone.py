@@ -41,6 +41,8 @@ REMEMBERED_S = 1.0
 """How long who has just called is known without the middleware, which takes several times as long as a trivial call."""
 TURN_S = 1.0
 """How long a caller waits for others whom Keystone keeps waiting."""
+SOON_S = 0.05
+"""How long he must be known at least, so that he still is when his call is served."""
 _CACHE = "coffer.tokens"
 _VOUCHED = "coffer.vouched"
 _KEPT = ("REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "SERVER_NAME", "SERVER_PORT", "wsgi.url_scheme")
@@ -89,10 +91,10 @@ class Keystone:
             NoProject: for one of a domain, of the whole system, or of nothing.
             IdentityUnavailable: if Keystone does not answer, and the token has not been seen lately.
         """
-        token = environ.get("HTTP_X_AUTH_TOKEN")
-        if not isinstance(token, str) or not token:
+        token = _text(environ, "HTTP_X_AUTH_TOKEN")
+        if not token:
             raise Unauthorized
-        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+        digest = _digest(token)
         identity = self._identities.get(digest)
         if identity is None:
             with self._turn(digest):
@@ -102,6 +104,11 @@ class Keystone:
             seconds = known_s(token_info, datetime.now(UTC), at_most_s=self._remembered_s)
             self._identities.set(digest, identity, seconds)
         return identity
+
+    def knows(self, environ: Mapping[str, object]) -> bool:
+        """Return whether the bearer of the token has called just now, or there is no token."""
+        token = _text(environ, "HTTP_X_AUTH_TOKEN")
+        return not token or self._identities.holds(_digest(token), SOON_S)
 
     @contextmanager
     def _turn(self, digest: str) -> Iterator[None]:
@@ -176,6 +183,12 @@ class Memory(Generic[T]):
             self._known.move_to_end(key)
             return value
 
+    def holds(self, key: str, seconds: float) -> bool:
+        """Return whether something is known of this token, and will be for so long."""
+        with self._lock:
+            found = self._known.get(key)
+            return found is not None and self._clock() + seconds < found[0]
+
     def set(self, key: str, value: T, time: float) -> None:
         """Remember `value` for `time` seconds; not at all if that is none or less."""
         if time <= 0:
@@ -212,6 +225,10 @@ def register(conf: cfg.ConfigOpts) -> None:
     for name, value in DEFAULTS.items():
         conf.set_default(name, value, group=GROUP)
     loading.register_auth_conf_options(conf, conf[GROUP].auth_section or GROUP)
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _identity(vouched: Mapping[str, object]) -> Identity:

@@ -39,6 +39,8 @@ def query_of(query_string: str) -> dict[str, str]:
     Raises:
         BadRequest: if one holds the character NUL, which PostgreSQL has in no text.
     """
+    if not query_string:
+        return {}
     values = dict(parse_qsl(query_string, keep_blank_values=True))
     if any("\0" in value for value in values.values()):
         raise BadRequest(reason="The query holds a NUL character.")

@@ -58,6 +58,8 @@ class Route:
     """`resize.volume` is a member `volume` in the object `resize`."""
     also: tuple[str, ...] = ()
     """Further operations, among which the handler chooses by the body."""
+    from_memory: bool = False
+    """Whether it is answered from what this process has in memory: it asks no database, cloud, broker or guest."""
     needs: str | None = None
     """Who may call it; None: a member of the project, or to look at something a reader."""
 
@@ -65,13 +67,17 @@ class Route:
 ROUTES = (
     Route("GET", "/flavors", flavors.index, "flavor:index"),
     Route("GET", "/flavors/{flavor_id}", flavors.show, "flavor:show"),
-    Route("GET", "/datastores", datastores.index, "datastore:index"),
-    Route("GET", "/datastores/{datastore}", datastores.show, "datastore:show"),
+    Route("GET", "/datastores", datastores.index, "datastore:index", from_memory=True),
+    Route("GET", "/datastores/{datastore}", datastores.show, "datastore:show", from_memory=True),
     Route(
-        "GET", "/datastores/versions/{version}", datastores.version_by_id, "datastore:version_show_by_uuid"
+        "GET",
+        "/datastores/versions/{version}",
+        datastores.version_by_id,
+        "datastore:version_show_by_uuid",
+        from_memory=True,
     ),
-    Route("GET", _VERSIONS, datastores.versions, "datastore:version_index"),
-    Route("GET", _VERSION, datastores.version, "datastore:version_show"),
+    Route("GET", _VERSIONS, datastores.versions, "datastore:version_index", from_memory=True),
+    Route("GET", _VERSION, datastores.version, "datastore:version_show", from_memory=True),
     Route("GET", f"{_VERSION}/flavors", datastores.version_flavors, "datastore:list_associated_flavors"),
     Route(
         "GET",

@@ -5,6 +5,8 @@ import logging
 from oslo_config import cfg
 from oslo_log import log
 
+from coffer.main import log_lines
+
 
 def start(conf: cfg.ConfigOpts) -> None:
     """Set up logging as the options of oslo.log say; standard error by default."""
@@ -13,3 +15,4 @@ def start(conf: cfg.ConfigOpts) -> None:
         conf.set_default("use_stderr", default=True)
     log.setup(conf, "coffer")
     logging.captureWarnings(capture=True)
+    log_lines.install(conf)

@@ -6,11 +6,9 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
-from wsgiref.types import WSGIApplication
 
 from oslo_config import cfg
 
-from coffer.api.app import build_app
 from coffer.api.services import Services
 from coffer.api.settings import ApiSettings
 from coffer.catalogue.facts import QUOTA
@@ -186,30 +184,28 @@ class Site:
         flavors = load_flavors(Path(local.flavors_file) if local.flavors_file else None)
         return LocalCloud(self.root, flavors, launcher, settings)
 
-    def application(
+    def services(
         self, lifecycle: Lifecycle, cloud: Cloud, datastores: Registry, *, watch: BrokerWatch | None = None
-    ) -> WSGIApplication:
-        """Return the REST API, which says at `/healthz` how the broker under `watch` is."""
+    ) -> Services:
+        """Return what the REST API works with; it says at `/healthz` how the broker under `watch` is."""
         conf = self.conf
-        return build_app(
-            Services(
-                database=self.database,
-                lifecycle=lifecycle,
-                taskmanager=self.tasks(),
-                guest=self.guest,
-                cloud=cloud,
-                datastores=datastores,
-                authenticator=access.authenticator(conf),
-                policy=access.policy(conf),
-                settings=ApiSettings(
-                    region=conf.region,
-                    default_datastore=conf.default_datastore,
-                    max_volume_gib=conf.max_accepted_volume_size,
-                    heartbeat_expiry_s=conf.agent_heartbeat_expiry,
-                ),
-                quotas=quotas(conf),
-                checks=checks(self.database, watch),
-            )
+        return Services(
+            database=self.database,
+            lifecycle=lifecycle,
+            taskmanager=self.tasks(),
+            guest=self.guest,
+            cloud=cloud,
+            datastores=datastores,
+            authenticator=access.authenticator(conf),
+            policy=access.policy(conf),
+            settings=ApiSettings(
+                region=conf.region,
+                default_datastore=conf.default_datastore,
+                max_volume_gib=conf.max_accepted_volume_size,
+                heartbeat_expiry_s=conf.agent_heartbeat_expiry,
+            ),
+            quotas=quotas(conf),
+            checks=checks(self.database, watch),
         )
 
     def conductor(self, lifecycle: Lifecycle) -> RpcServer | Door:

@@ -1,4 +1,6 @@
-"""Serves a WSGI application, whose calls wait for databases and guests, on granian's own interface: each in a thread.
+"""Serves a WSGI application on granian's own interface: in threads, since calls wait for databases and guests.
+
+A call that waits for nothing is served where it is heard: the way to a thread and back costs as much as such a call.
 
 Why not WSGI all the way: granian's WSGI environment names the client without its port, and `client_ip` of every
 event is `ip:port`. ASGI has the port too, but costs twice as much a call. It knows nothing of coffer.
@@ -9,6 +11,7 @@ import io
 import sys
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Protocol
 from wsgiref.types import WSGIApplication, WSGIEnvironment
 
@@ -56,21 +59,32 @@ class Threaded:
         application: WSGIApplication,
         *,
         threads: int,
+        opened: Callable[[asyncio.AbstractEventLoop], object] = lambda _: None,
         close: Callable[[], object] = lambda: None,
         body_limit_bytes: int = 16 * 1024 * 1024,
         apart: Collection[str] = (),
+        at_once: Callable[[WSGIEnvironment], bool] = lambda _: False,
     ) -> None:
-        """Serve `threads` calls at a time, and `close` after the last.
+        """Serve `threads` calls at a time; `opened` is called in the thread of the loop at first, `close` at last.
 
         No more of a body than `body_limit_bytes` is kept: the application, whose limit is lower, refuses it. The paths
-        `apart` are served also while all threads wait for something.
+        `apart` are served also while all threads wait for something. A call that is `at_once` has no body and waits for
+        nothing; while it is served, no other call is heard.
         """
         self._application = application
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="call")
         self._pool_apart = ThreadPoolExecutor(THREADS_APART, thread_name_prefix="apart")
         self._apart = frozenset(apart)
+        self._at_once = at_once
+        self._opened = opened
         self._close = close
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._body_limit_bytes = body_limit_bytes
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin, when the worker does."""
+        self._loop = loop
+        self._opened(loop)
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         """End, when the worker does."""
@@ -85,7 +99,13 @@ class Threaded:
         environ = _environ(scope)
         if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
             environ["wsgi.input"] = io.BytesIO(await _body(answering, self._body_limit_bytes))
-        loop = asyncio.get_running_loop()
+        elif self._at_once(environ):
+            answer = _call(self._application, environ)
+            # Calls that were heard together are answered together: the first answer wakes granian for all.
+            await asyncio.sleep(0)
+            answering.response_bytes(*answer)
+            return
+        loop = self._loop or asyncio.get_running_loop()
         pool = self._pool_apart if scope.path in self._apart else self._pool
         answer = await loop.run_in_executor(pool, _call, self._application, environ)
         answering.response_bytes(*answer)
@@ -137,34 +157,48 @@ def _environ(scope: Scope) -> WSGIEnvironment:
     if address:
         environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = address.strip("[]"), port
     for name, value in scope.headers.items():
-        if "_" not in name:
-            _add(environ, name, value)
+        key = _key(name)
+        if key is not None:
+            environ[key] = f"{environ[key]},{value}" if key in environ else value
     return environ
 
 
-def _add(environ: WSGIEnvironment, name: str, value: str) -> None:
+@lru_cache(maxsize=256)
+def _key(name: str) -> str | None:
+    """Return where a header stands in the environment."""
+    if "_" in name:
+        return None
     key = name.upper().replace("-", "_")
-    if key not in {"CONTENT_TYPE", "CONTENT_LENGTH"}:
-        key = f"HTTP_{key}"
-    environ[key] = f"{environ[key]},{value}" if key in environ else value
+    return key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}"
+
+
+class _Response:
+    """What the application begins to answer: the standard's `start_response`."""
+
+    __slots__ = ("headers", "status", "written")
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.headers: list[tuple[str, str]] = []
+        self.written: list[bytes] = []
+
+    def start(
+        self, status: str, headers: list[tuple[str, str]], _failure: object = None, /
+    ) -> Callable[[bytes], object]:
+        self.status = int(status.split(" ", 1)[0])
+        self.headers = [(name.lower(), value) for name, value in headers]
+        return self.written.append
 
 
 def _call(application: WSGIApplication, environ: WSGIEnvironment) -> Response:
-    """Call the application; runs in a thread of the pool."""
-    begun: list[tuple[int, list[tuple[str, str]]]] = []
-    written: list[bytes] = []
-
-    def start_response(
-        status: str, headers: list[tuple[str, str]], _failure: object = None, /
-    ) -> Callable[[bytes], object]:
-        begun[:] = [(int(status.split(" ", 1)[0]), [(name.lower(), value) for name, value in headers])]
-        return written.append
-
-    parts: Iterable[bytes] = application(environ, start_response)
+    """Call the application."""
+    response = _Response()
+    parts: Iterable[bytes] = application(environ, response.start)
     try:
-        content = b"".join([*written, *parts])
+        content = b"".join([*response.written, *parts])
     finally:
         close = getattr(parts, "close", None)
         if close is not None:
             close()
-    return (*begun[0], content)
+    assert response.status, "the application has begun no answer"
+    return response.status, response.headers, content

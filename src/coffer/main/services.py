@@ -17,7 +17,8 @@ from pathlib import Path
 
 from oslo_config import cfg
 
-from coffer.api.app import HEALTH
+from coffer.api.app import HEALTH, build_app
+from coffer.api.at_once import AtOnce
 from coffer.api.settings import ApiSettings
 from coffer.catalogue.operations import ServerType
 from coffer.clouds.local.launcher import ProcessLauncher, guest_command
@@ -30,7 +31,7 @@ from coffer.datastores.registry import discover
 from coffer.lifecycle.emitter import utcnow
 from coffer.lifecycle.presence import Registrant, Trouble
 from coffer.lifecycle.runs import Lifecycle
-from coffer.main import access, guests, http, logs
+from coffer.main import access, guests, http, log_stream, logs
 from coffer.main.failures import EXPECTED
 from coffer.main.parts import Part, Site, presence_of, rpc_of
 from coffer.main.rsgi import Threaded
@@ -241,14 +242,16 @@ def _application(config_files: Sequence[Path]) -> Threaded:
     watch = _watched(cleanup, site, lifecycle, "api")
     # Of the cloud, the API asks for the flavors only: it launches nothing.
     cloud = site.cloud(ProcessLauncher(Layout(site.root.resolve()).instances, guest_command))
-    application = site.application(lifecycle, cloud, site.datastores(), watch=watch)
+    services = site.services(lifecycle, cloud, site.datastores(), watch=watch)
     return Threaded(
-        application,
+        build_app(services),
         threads=conf.api.threads,
+        opened=log_stream.write_by_turns,
         close=cleanup.close,
         # By the one byte more the application knows a body that is too long.
         body_limit_bytes=ApiSettings().body_limit_bytes + 1,
         apart=(HEALTH,),
+        at_once=AtOnce(services.authenticator),
     )
 
 

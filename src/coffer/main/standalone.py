@@ -15,6 +15,7 @@ from pathlib import Path
 
 from oslo_config import cfg
 
+from coffer.api.app import build_app
 from coffer.catalogue.operations import ServerType
 from coffer.collector import migrate as collector_schema
 from coffer.collector.collector import Collector
@@ -91,7 +92,7 @@ def _serve(directory: Path, conf: cfg.ConfigOpts, listener: socket.socket) -> No
         reconcile_backups(site.database, site.objects())
         _started(cleanup, watchdog)
         _started(cleanup, periodic)
-        application = site.application(api, cloud, datastores)
+        application = build_app(site.services(api, cloud, datastores))
         url = f"http://{address}:{port}"
         state_dir.publish_endpoint(directory, url)
         print(f"coffer listens on {url}, its state is in {directory}", flush=True)  # noqa: T201 - the one line a person waits for

@@ -5,16 +5,15 @@ of their numbers, but those of one run never overlap: its start is committed bef
 """
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from coffer.store import driver_cursor
 from coffer.store.database import Tx
+from coffer.store.insertion import Insertion
 from coffer.store.tables import OUTBOX
 
 _CHUNK = 500
@@ -75,47 +74,13 @@ class Backlog:
 _ALL = Horizon(oldest=0, next=0)
 
 
-@dataclass(frozen=True, slots=True)
-class _Insertion:
-    """The statement that writes a message, compiled once for a kind of database, and what its values go through."""
-
-    text: str
-    names: Sequence[str]
-    is_positional: bool
-    processes: Sequence[tuple[int, Callable[[Any], Any]]]
-
-    def parameters(self, row: OutboxRow) -> Any:
-        """Return the values of `row` as the driver wants them."""
-        values: list[Any] = list(row)
-        for position, process in self.processes:
-            values[position] = process(values[position])
-        return values if self.is_positional else dict(zip(self.names, values, strict=True))
-
-
-@lru_cache(maxsize=8)
-def _insertion(dialect: sa.Dialect) -> _Insertion:
-    names = OutboxRow._fields
-    compiled = sa.insert(OUTBOX).inline().compile(dialect=dialect, column_keys=list(names))
-    assert not compiled.positional or compiled.positiontup == list(names), "the driver wants another order"
-    processes = [OUTBOX.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names]
-    return _Insertion(
-        text=str(compiled),
-        names=names,
-        is_positional=compiled.positional,
-        # Kept: the messages of a transaction have few severities and moments.
-        processes=[
-            (position, each if names[position] == "body" else lru_cache(maxsize=64)(each))
-            for position, each in enumerate(processes)
-            if each is not None
-        ],
-    )
+_INSERTION = Insertion(OUTBOX, OutboxRow._fields, large="body")
 
 
 def append(tx: Tx, rows: Sequence[OutboxRow]) -> None:
     """Write messages, in their order."""
     if rows:
-        insertion = _insertion(tx.dialect)
-        driver_cursor.execute(tx, insertion.text, [insertion.parameters(row) for row in rows])
+        _INSERTION.write(tx, rows)
 
 
 def head(tx: Tx, limit: int, *, after: int = 0, excluding: Collection[int] = ()) -> list[Pending]:

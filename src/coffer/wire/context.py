@@ -72,6 +72,19 @@ class TroveContext(oslo_context.RequestContext):
         travelling["notification"] = self.notification.to_dict() if self.notification else None
         return travelling
 
+    def get_logging_values(self) -> dict[str, Any]:
+        """Return what a format of log lines may name. It is asked for more than once a line, so no more than that."""
+        return {
+            "request_id": self.request_id,
+            "global_request_id": self.global_request_id,
+            "user": self.user_id,
+            "user_id": self.user_id,
+            "project": self.project_id,
+            "project_id": self.project_id,
+            "roles": self.roles,
+            "client_ip": self.client_ip,
+        }
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], **fields: Any) -> Self:
         """Read what travelled; unknown keys and wrong types are skipped, missing keys have defaults (G9)."""
