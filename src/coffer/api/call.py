@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import quote
 
 from coffer.api.paging import PageRequest, next_link, page_request
@@ -29,8 +30,7 @@ class Answer:
 ACCEPTED = Answer(202)
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One authenticated and authorised call.
 
     `params` are the variable parts of the path, `query` is decoded once, `body` is what arrived.

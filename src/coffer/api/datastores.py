@@ -1,18 +1,27 @@
 """Datastores and their versions: which engines there are."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from coffer.api.call import Answer, Call
 from coffer.api.flavors import index as all_flavors
 from coffer.api.views.datastores import datastore_view, managed_version_view, version_view
+from coffer.api.views.links import Here
 from coffer.catalogue.errors import NotFound
 from coffer.datastores.datastore import Datastore, DatastoreVersion
+from coffer.datastores.registry import Registry
+from coffer.wire.json import JSON
 
 
 def index(call: Call) -> Answer:
     """List the datastores; the client does not page here."""
-    views = [datastore_view(datastore, call.here) for datastore in call.services.datastores]
-    return Answer(200, {"datastores": list(views)})
+    return Answer(200, _all(call.services.datastores, call.here))
+
+
+@lru_cache(maxsize=256)
+def _all(datastores: Registry, here: Here) -> dict[str, JSON]:
+    """Return the datastores; they stay as they are, and every command of the client's asks for them."""
+    return {"datastores": [datastore_view(datastore, here) for datastore in datastores]}
 
 
 def show(call: Call) -> Answer:

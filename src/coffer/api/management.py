@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 
 from coffer.api.bodies import Reboot, ResetTaskStatus, Stop
@@ -74,7 +73,7 @@ def reboot(call: Call) -> Answer:
     call.read(Reboot)
     instance = _live(call)
     # The run is one of the project that owns the instance: it is told, and billed, what happens to it.
-    owners = replace(call, ctx=call.ctx.for_project(instance.project_id))
+    owners = call._replace(ctx=call.ctx.for_project(instance.project_id))
     with begin(owners, "instance_restart", instance) as settling:
         task = partial(call.services.taskmanager.restart_instance, instance_id=instance.id)
         settling.hand_on(settling.context, task)

@@ -1,13 +1,12 @@
 """The links of a resource, and moments as the bodies show them."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from coffer.wire.json import JSON
 
 
-@dataclass(frozen=True, slots=True)
-class Here:
+class Here(NamedTuple):
     """Where the client found us, so that links lead back the same way.
 
     `base_url` has the scheme that the request came with. Trove always writes https, which leads nowhere on a

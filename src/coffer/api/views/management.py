@@ -13,7 +13,7 @@ def managed(
     instance: Instance, version_number: str | None, viewer: Viewer, *, replicas: Sequence[str] = ()
 ) -> dict[str, JSON]:
     """Return an instance of whatever project; its links lead to where its own project finds it."""
-    owners = replace(viewer, here=replace(viewer.here, project_id=instance.project_id))
+    owners = replace(viewer, here=viewer.here._replace(project_id=instance.project_id))
     server: JSON = {"id": instance.server_id, "name": instance.name, "tenant_id": instance.project_id}
     root_at = instance.root_enabled_at
     return {
