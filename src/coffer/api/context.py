@@ -1,7 +1,6 @@
 """The edge of every request: its id, its caller, its address; and one line in the log when it is over."""
 
 import logging
-import random
 import re
 import time
 from collections.abc import Mapping
@@ -9,6 +8,7 @@ from collections.abc import Mapping
 import falcon
 
 from coffer.api.auth import Authenticator
+from coffer.api.request_ids import new_request_id
 from coffer.catalogue.errors import BadRequest, Forbidden
 from coffer.wire.context import TroveContext
 
@@ -26,7 +26,7 @@ class RequestIdentity:
 
     def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
         """Give the request its id."""
-        request_id = _new_request_id()
+        request_id = new_request_id()
         req.context.request_id = request_id
         # Made now, or the log lines of this request would name the one that this thread served before.
         req.context.caller = TroveContext(request_id=request_id)
@@ -47,16 +47,6 @@ class RequestIdentity:
             (time.monotonic() - req.context.began) * 1000,
             request_id,
         )
-
-
-def _new_request_id() -> str:
-    """Return `req-` and a random UUID, as OpenStack's ids of requests are.
-
-    Not `uuid4`: the system's random numbers cost as much as a trivial call, and this one is no secret.
-    """
-    digits = f"{random.getrandbits(128):032x}"
-    # Source: RFC 9562, section 5.4: the digits at these places say version and variant.
-    return f"req-{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 def client_address(environ: Mapping[str, object]) -> str:

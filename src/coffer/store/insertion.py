@@ -97,7 +97,8 @@ def _for_libpq(value: Value) -> tuple[bytes | None, pq.Format]:
     if value is None or isinstance(value, bytes):
         return value, pq.Format.BINARY
     if isinstance(value, str):
-        return value.encode(), pq.Format.TEXT
+        # Not as text, which libpq would take to end at a NUL; the server refuses it.
+        return value.encode(), pq.Format.BINARY
     if value.utcoffset() is None:
         raise ValueError("a naive datetime cannot be stored")
     return value.astimezone(UTC).isoformat().encode(), pq.Format.TEXT

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from coffer.api import keystone
+from coffer.api.auth import Identity
 from coffer.api.keystone import Keystone, Memory, known_s
 from coffer.main import access
 from coffer.main.settings import SettingsError, load
@@ -130,3 +131,23 @@ def test_a_bearer_is_known_for_a_moment_but_not_beyond_the_end_of_his_token(
     token: dict[str, object] | None, seconds: float
 ) -> None:
     assert known_s({"token": token}, NOW, at_most_s=1.0) == seconds
+
+
+def test_the_memory_says_whether_it_will_still_know() -> None:
+    now = 0.0
+    memory: Memory[str] = Memory(clock=lambda: now)
+    memory.set("a", "alice", time=1.0)
+    assert memory.holds("a", 0.9)
+    assert not memory.holds("a", 1.0)
+    assert not memory.holds("b", 0.0)
+
+
+def test_a_caller_is_known_who_has_just_called_or_shows_nothing(path: Path) -> None:
+    write(path)
+    strategy = access.authenticator(load([path]))
+    assert isinstance(strategy, Keystone)
+    assert strategy.knows({}), "it is refused without a question"
+    assert not strategy.knows({"HTTP_X_AUTH_TOKEN": "new"})
+    alice = Identity(user_id="alice", project_id="shop", roles=())
+    strategy._identities.set(keystone._digest("seen"), alice, time=60.0)
+    assert strategy.knows({"HTTP_X_AUTH_TOKEN": "seen"})

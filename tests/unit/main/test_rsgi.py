@@ -196,3 +196,54 @@ def test_the_end_of_the_worker_closes_after_the_last_call() -> None:
     Threaded(Recorder(), threads=1, close=closed.set).__rsgi_del__(loop)
     loop.close()
     assert closed.is_set()
+
+
+GET = Scope(method="GET", headers=Fields([("host", "127.0.0.1:1")]))
+
+
+def test_a_call_that_waits_for_nothing_is_served_where_it_is_heard() -> None:
+    recorder = Recorder()
+    client = call(recorder, Client(), GET, at_once=lambda environ: environ["REQUEST_METHOD"] == "GET")
+    assert recorder.thread == threading.main_thread().name
+    assert client.answers == [(202, [("content-type", "text/plain")], b"one, two, three")]
+
+
+def test_a_call_with_a_body_is_never_served_at_once() -> None:
+    recorder = Recorder()
+    call(recorder, Client([b"body"]), at_once=lambda _: True)
+    assert recorder.thread.startswith("call")
+
+
+def test_calls_that_are_heard_together_are_answered_together() -> None:
+    """The first answer wakes granian, so it waits until the others are there."""
+    order: list[str] = []
+
+    class Telling(Client):
+        def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+            order.append("answered")
+            super().response_bytes(status, headers, body)
+
+    def application(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        order.append("served")
+        start_response("200 OK", [])
+        return [b""]
+
+    async def both() -> None:
+        threaded = Threaded(application, threads=1, at_once=lambda _: True)
+        await asyncio.gather(threaded.__rsgi__(GET, Telling()), threaded.__rsgi__(GET, Telling()))
+
+    asyncio.run(both())
+    assert order == ["served", "served", "answered", "answered"]
+
+
+def test_the_loop_is_told_of_before_the_first_call() -> None:
+    opened: list[asyncio.AbstractEventLoop] = []
+    threaded = Threaded(Recorder(), threads=1, opened=opened.append)
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        threaded.__rsgi_init__(loop)
+        await threaded.__rsgi__(GET, Client())
+        assert opened == [loop]
+
+    asyncio.run(work())
