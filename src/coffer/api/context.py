@@ -3,7 +3,7 @@
 import logging
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import falcon
 
@@ -13,6 +13,9 @@ from coffer.catalogue.errors import BadRequest, Forbidden
 from coffer.wire.context import TroveContext
 
 LOG = logging.getLogger(__name__)
+
+AFTERWARDS = "coffer.afterwards"
+"""In the environment of a call: takes what is to be done once the call is answered."""
 
 PROJECT_ID = re.compile(r"[A-Za-z0-9._~@:-]{1,64}")
 
@@ -35,18 +38,30 @@ class RequestIdentity:
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, _resource: object, _req_succeeded: bool
     ) -> None:
-        """Say the id, log the request."""
-        request_id: str = req.context.request_id
-        resp.set_header("x-openstack-request-id", request_id)
-        resp.set_header("x-compute-request-id", request_id)
-        LOG.info(
-            "request method=%s path=%r status=%s duration_ms=%.1f request_id=%s",
-            req.method,
-            req.path,
-            falcon.http_status_to_code(resp.status),
-            (time.monotonic() - req.context.began) * 1000,
-            request_id,
-        )
+        """Say the id, log the request; after the answer, where the server can do that."""
+        ctx: TroveContext = req.context.caller
+        resp.set_header("x-openstack-request-id", ctx.request_id)
+        resp.set_header("x-compute-request-id", ctx.request_id)
+        duration_ms = (time.monotonic() - req.context.began) * 1000
+        status = falcon.http_status_to_code(resp.status)
+
+        def log() -> None:
+            # Meanwhile this thread may have begun to serve others.
+            ctx.update_store()
+            LOG.info(
+                "request method=%s path=%r status=%s duration_ms=%.1f request_id=%s",
+                req.method,
+                req.path,
+                status,
+                duration_ms,
+                ctx.request_id,
+            )
+
+        afterwards: Callable[[Callable[[], None]], object] | None = req.env.get(AFTERWARDS)
+        if afterwards is None:
+            log()
+        else:
+            afterwards(log)
 
 
 def client_address(environ: Mapping[str, object]) -> str:

@@ -3,7 +3,7 @@
 A call that waits for nothing is served where it is heard: the way to a thread and back costs as much as such a call.
 
 Why not WSGI all the way: granian's WSGI environment names the client without its port, and `client_ip` of every
-event is `ip:port`. ASGI has the port too, but costs twice as much a call. It knows nothing of coffer.
+event is `ip:port`. ASGI has the port too, but costs twice as much a call.
 """
 
 import asyncio
@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Protocol
 from wsgiref.types import WSGIApplication, WSGIEnvironment
+
+from coffer.api.context import AFTERWARDS
 
 Response = tuple[int, list[tuple[str, str]], bytes]
 
@@ -78,6 +80,8 @@ class Threaded:
         self._at_once = at_once
         self._opened = opened
         self._close = close
+        self._afterwards: list[Callable[[], None]] = []
+        self._is_due = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._body_limit_bytes = body_limit_bytes
 
@@ -89,6 +93,7 @@ class Threaded:
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         """End, when the worker does."""
         del loop
+        self._do_afterwards()
         self._pool.shutdown()
         self._pool_apart.shutdown()
         self._close()
@@ -100,15 +105,26 @@ class Threaded:
         if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
             environ["wsgi.input"] = io.BytesIO(await _body(answering, self._body_limit_bytes))
         elif self._at_once(environ):
+            environ[AFTERWARDS] = self._afterwards.append
             answer = _call(self._application, environ)
             # Calls that were heard together are answered together: the first answer wakes granian for all.
             await asyncio.sleep(0)
+            if self._afterwards and not self._is_due:
+                self._is_due = True
+                (self._loop or asyncio.get_running_loop()).call_soon(self._do_afterwards)
             answering.response_bytes(*answer)
             return
         loop = self._loop or asyncio.get_running_loop()
         pool = self._pool_apart if scope.path in self._apart else self._pool
         answer = await loop.run_in_executor(pool, _call, self._application, environ)
         answering.response_bytes(*answer)
+
+    def _do_afterwards(self) -> None:
+        """Do what can wait until the calls that were heard together are answered."""
+        self._is_due = False
+        due, self._afterwards = self._afterwards, []
+        for each in due:
+            each()
 
 
 DISCARDED_BYTES = 16 * 1024 * 1024

@@ -9,6 +9,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
 
+from coffer.api.context import AFTERWARDS
 from coffer.main import rsgi
 from coffer.main.rsgi import Headers, Threaded
 
@@ -223,17 +224,48 @@ def test_calls_that_are_heard_together_are_answered_together() -> None:
             order.append("answered")
             super().response_bytes(status, headers, body)
 
-    def application(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         order.append("served")
+        environ[AFTERWARDS](lambda: order.append("logged"))
         start_response("200 OK", [])
         return [b""]
 
     async def both() -> None:
         threaded = Threaded(application, threads=1, at_once=lambda _: True)
         await asyncio.gather(threaded.__rsgi__(GET, Telling()), threaded.__rsgi__(GET, Telling()))
+        await asyncio.sleep(0)
 
     asyncio.run(both())
-    assert order == ["served", "served", "answered", "answered"]
+    assert order == ["served", "served", "answered", "answered", "logged", "logged"]
+
+
+def test_what_is_to_be_done_afterwards_is_done_also_at_the_end() -> None:
+    done: list[str] = []
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        environ[AFTERWARDS](lambda: done.append("logged"))
+        start_response("200 OK", [])
+        return [b""]
+
+    class Gone(Client):
+        def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+            raise ConnectionError
+
+    async def work() -> None:
+        threaded = Threaded(application, threads=1, at_once=lambda _: True)
+        loop = asyncio.get_running_loop()
+        with pytest.raises(ConnectionError):
+            await threaded.__rsgi__(GET, Gone())
+        threaded.__rsgi_del__(loop)
+        assert done == ["logged"]
+
+    asyncio.run(work())
+
+
+def test_a_call_in_a_thread_does_everything_before_it_is_answered() -> None:
+    recorder = Recorder()
+    call(recorder, Client())
+    assert AFTERWARDS not in recorder.environ
 
 
 def test_the_loop_is_told_of_before_the_first_call() -> None:
