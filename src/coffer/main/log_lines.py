@@ -22,7 +22,6 @@ _NOT_KNOWN = dict.fromkeys(
 def install(conf: cfg.ConfigOpts) -> None:
     """Have the lines of this process made here, where oslo.log has been set up to write plain text with `conf`."""
     Record.remember_process()
-    os.register_at_fork(after_in_child=Record.remember_process)
     logging.logProcesses = logging.logMultiprocessing = False
     logging.setLogRecordFactory(Record)
     for handler in logging.getLogger().handlers:
@@ -49,6 +48,9 @@ class Record(logging.LogRecord):
         cls.process_here = (multiprocessing.current_process().name, os.getpid())
 
 
+os.register_at_fork(after_in_child=Record.remember_process)
+
+
 class Formatter(formatters.ContextFormatter):
     """oslo.log's formatter of plain text."""
 
@@ -66,7 +68,7 @@ class Formatter(formatters.ContextFormatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         values = record.__dict__
-        context = values.get("context") or contexts.get_current()
+        context = values.get("context", contexts.get_current())
         is_ordinary = (
             self._is_plain
             and record.levelno == logging.INFO
