@@ -1,6 +1,8 @@
 """The rules of the house that a linter does not know."""
 
 import ast
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -168,3 +170,18 @@ def test_the_linter_that_checks_them_is_part_of_lint() -> None:
 
     assert "lint-imports" in recipe
     assert "mypy" in recipe
+
+
+# --- what a process loads -------------------------------------------------------------------------
+
+FOREIGN_TO_GUESTS = {"sqlalchemy", "alembic", "falcon", "granian", "keystonemiddleware"} | {
+    f"coffer.{floor}"
+    for floor in ("api", "collector", "conductor", "lifecycle", "relay", "store", "taskmanager")
+}
+
+
+def test_the_process_of_a_guest_loads_nothing_of_the_control_plane() -> None:
+    """There is one for each instance, on machines that are not trusted: it is small, and holds no key to anything."""
+    told = "import sys, coffer.main.guest_process; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert not FOREIGN_TO_GUESTS & set(done.stdout.split())

@@ -7,8 +7,7 @@ from coffer.api.call import Answer, Call
 from coffer.api.context import PROJECT_ID
 from coffer.api.policy import ADMIN
 from coffer.catalogue.errors import BadRequest, NotFound, QuotaExceeded
-from coffer.catalogue.resources import Resource
-from coffer.lifecycle.quotas import UNLIMITED
+from coffer.catalogue.resources import UNLIMITED, Resource
 from coffer.lifecycle.runs import Beginning
 from coffer.store import quotas
 

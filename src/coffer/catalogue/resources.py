@@ -1,5 +1,6 @@
 """What a quota limits: the resources of which a project may have so many and no more."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -14,3 +15,15 @@ class Resource(StrEnum):
     """GiB of volumes."""
     BACKUPS = "backups"
     """Backups that are kept."""
+
+
+UNLIMITED = -1
+"""The limit that is none."""
+
+DEFAULT_LIMITS: Mapping[Resource, int] = {
+    Resource.INSTANCES: 10,
+    Resource.RAM: UNLIMITED,
+    Resource.VOLUMES: 40,
+    Resource.BACKUPS: 50,
+}
+"""Trove's. MiB of ram, GiB of volumes."""

@@ -45,7 +45,9 @@ def _service(kind: str, sentence: str) -> click.Command:
     )
     @_config_files
     def command(config_files: tuple[Path, ...]) -> None:
-        _run(kind, config_files)
+        from coffer.main import services as root
+
+        root.run(kind, config_files)
 
     return command
 
@@ -70,10 +72,6 @@ def guestagent(guest_dir: Path, config_files: tuple[Path, ...]) -> None:
 
     The server lives on when the agent stops.
     """
-    _run("guestagent", config_files, guest_dir=guest_dir)
+    from coffer.main import guest_process
 
-
-def _run(kind: str, config_files: tuple[Path, ...], **more: Path) -> None:
-    from coffer.main import services as root
-
-    root.run(kind, config_files, **more)
+    guest_process.run(config_files, guest_dir)

@@ -9,19 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from coffer.catalogue.errors import QuotaExceeded
-from coffer.catalogue.resources import Resource
+from coffer.catalogue.resources import DEFAULT_LIMITS, UNLIMITED, Resource
 from coffer.store import quotas
 from coffer.store.database import Tx
-
-UNLIMITED = -1
-
-DEFAULT_LIMITS: Mapping[Resource, int] = {
-    Resource.INSTANCES: 10,
-    Resource.RAM: UNLIMITED,
-    Resource.VOLUMES: 40,
-    Resource.BACKUPS: 50,
-}
-"""Trove's. MiB of ram, GiB of volumes."""
 
 
 @dataclass(frozen=True, slots=True)

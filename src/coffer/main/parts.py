@@ -17,8 +17,7 @@ from coffer.clouds.cloud import Cloud
 from coffer.clouds.local.cloud import LocalCloud
 from coffer.clouds.local.flavors import load_flavors
 from coffer.clouds.local.launcher import GuestLauncher
-from coffer.clouds.local.object_store import DirectoryStore
-from coffer.clouds.local.settings import GIB, LocalSettings
+from coffer.clouds.local.settings import LocalSettings
 from coffer.clouds.object_store import ObjectStore
 from coffer.conductor.door import Door
 from coffer.conductor.reports import Reports
@@ -32,6 +31,7 @@ from coffer.lifecycle.watchdog import Watchdog
 from coffer.main import access, periodic
 from coffer.main.agent_settings import agent_settings
 from coffer.main.health import checks
+from coffer.main.machine import engines_of, objects_of
 from coffer.main.quotas import quotas
 from coffer.main.settings import understood
 from coffer.main.strangers import Strangers
@@ -141,29 +141,11 @@ class Site:
 
     def engines(self) -> EngineSettings:
         """Return where this machine has its database servers."""
-        return self.engines_of(self.conf, self.root)
-
-    @staticmethod
-    def engines_of(conf: cfg.ConfigOpts, root: Path) -> EngineSettings:
-        """Return the same, for a process that has no database."""
-        return EngineSettings(
-            engines_dir=root / "engines",
-            bin_dirs=tuple(Path(each) for each in conf.engines.bin_dirs),
-            initialising_account=conf.engines.initialising_account,
-            reserve_bytes=int(conf.local_cloud.min_free_gib * GIB),
-        )
+        return engines_of(self.conf, self.root)
 
     def objects(self) -> ObjectStore:
         """Return where the backups are kept."""
-        return self.objects_of(self.conf, self.root)
-
-    @staticmethod
-    def objects_of(conf: cfg.ConfigOpts, root: Path) -> ObjectStore:
-        """Return the same, for a process that has no database."""
-        return DirectoryStore(
-            Path(conf.backups.root) if conf.backups.root else root / "backups",
-            reserve_bytes=int(conf.local_cloud.min_free_gib * GIB),
-        )
+        return objects_of(self.conf, self.root)
 
     def datastores(self) -> Registry:
         """Return the datastores whose engines are on this machine."""

@@ -27,18 +27,17 @@ from coffer.collector import migrate as collector_schema
 from coffer.collector.collector import Collector
 from coffer.collector.database import Database as CollectorDatabase
 from coffer.conductor.door import Door
-from coffer.datastores.registry import discover
 from coffer.lifecycle.emitter import utcnow
 from coffer.lifecycle.presence import Registrant, Trouble
 from coffer.lifecycle.runs import Lifecycle
-from coffer.main import access, guests, http, log_stream, logs
+from coffer.main import access, http, log_stream, logs
 from coffer.main.failures import EXPECTED
 from coffer.main.parts import Part, Site, presence_of, rpc_of
 from coffer.main.rsgi import Threaded
 from coffer.main.serving import Serving
 from coffer.main.settings import SettingsError, load, required, understood
 from coffer.main.signals import Signals, reload
-from coffer.main.strangers import link_of, strangers_of
+from coffer.main.strangers import strangers_of
 from coffer.relay.relay import Relay
 from coffer.store import bell, migrate
 from coffer.store.database import Database
@@ -47,35 +46,26 @@ from coffer.taskmanager.reconcile import Keeper, reconcile, reconcile_backups
 from coffer.wire import transport
 from coffer.wire.broker_watch import BrokerWatch
 from coffer.wire.contracts import CONDUCTOR, TASKMANAGER, Contract
-from coffer.wire.sealed.credentials import CONFIG_NAME
 
 LOG = logging.getLogger(__name__)
 
 
-def run(kind: str, config_files: Sequence[Path], *, guest_dir: Path | None = None) -> None:
-    """Run the service `kind` until SIGINT or SIGTERM; `guest_dir` is for the guest agent only.
+def run(kind: str, config_files: Sequence[Path]) -> None:
+    """Run the service `kind` until SIGINT or SIGTERM.
 
     Raises:
         SystemExit: with a sentence, if it cannot start.
     """
     os.umask(0o077)
     try:
-        if guest_dir is not None:
-            # All that an agent may know of the configuration lies beside it.
-            config_files = config_files or [guest_dir / CONFIG_NAME]
         conf = load(config_files)
         logs.start(conf)
         if kind == "api":
             _api(conf, config_files)
             return
         signals = Signals()
-        serving = None
         with contextlib.ExitStack() as cleanup:
-            if kind == "guestagent":
-                assert guest_dir is not None
-                _guestagent(conf, cleanup, guest_dir)
-            else:
-                serving = _KINDS[kind](conf, cleanup, config_files)
+            serving = _KINDS[kind](conf, cleanup, config_files)
             signals.wait(functools.partial(reload, conf))
             LOG.info("stopping service=%s", kind)
         if serving is not None and serving.is_unfinished:
@@ -189,22 +179,6 @@ def _collector(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, _: Sequence[
         known = presence_of(conf, _database(conf, cleanup), identity, "collector", consumer.trouble)
         _started(cleanup, known)
     _started(cleanup, consumer)
-
-
-def _guestagent(conf: cfg.ConfigOpts, cleanup: contextlib.ExitStack, guest_dir: Path) -> None:
-    link, renew = link_of(conf, guest_dir, cleanup)
-    agent = guests.agent(
-        guest_dir,
-        rpc=link,
-        renew=renew,
-        registry=discover(),
-        # The instance lies in ROOT/instances/ID, the engines in ROOT/engines.
-        engines=Site.engines_of(conf, guest_dir.resolve().parent.parent),
-        report_interval_s=conf.report_interval,
-        objects=Site.objects_of(conf, guest_dir.resolve().parent.parent),
-        conductor_pin=conf.upgrade_levels.conductor,
-    )
-    _started(cleanup, agent)
 
 
 _KINDS: dict[str, Callable[[cfg.ConfigOpts, contextlib.ExitStack, Sequence[Path]], Serving | None]] = {

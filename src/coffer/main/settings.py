@@ -10,9 +10,8 @@ from oslo_config import cfg
 from oslo_log import log
 
 from coffer.catalogue.facts import OTHER_QUOTA_NAMES, QUOTA
-from coffer.catalogue.resources import Resource
+from coffer.catalogue.resources import DEFAULT_LIMITS, UNLIMITED, Resource
 from coffer.clouds.local.settings import LocalSettings
-from coffer.lifecycle.quotas import DEFAULT_LIMITS, UNLIMITED
 from coffer.wire import options as messaging
 
 _LOCAL_CLOUD = LocalSettings()
