@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from tests.support.attacks_by_broker import BY_BROKER, REFUSED
-from tests.support.attacks_by_frame import BY_FRAME, UGLY
+from tests.support.attacks_by_frame import BY_FRAME, UGLY, heartbeat
 from tests.support.attacks_by_report import LIES
 from tests.support.held import backups_held_up
 from tests.support.hostile_stage import (
@@ -75,6 +75,26 @@ def test_the_broker_refuses_a_guest_that(stage: Stage, attack: str) -> None:
 def test_the_conductor_refuses(stage: Stage, attack: str) -> None:
     before = stage.state()
     BY_FRAME[attack](stage.rogue, stage.victim)
+    refused(stage)
+    assert stage.state() == before
+
+
+def test_a_message_of_long_ago_is_refused(stage: Stage) -> None:
+    """Withheld until so many others went out that nobody knows any more whether it did."""
+    before, rogue = stage.state(), stage.rogue
+    withheld = heartbeat(rogue)
+    for _ in range(1100):
+        rogue.number()
+    latest = rogue.number()
+    rogue.publish(heartbeat(rogue, number=latest))
+    taken: LiteralString = "select instance_id, highest from guest_channels"
+    # Two messages under way at once may be taken in either order.
+    wait_for(
+        lambda: (rogue.instance_id, latest) in stage.coffer.rows(taken),
+        WAIT_S,
+        "the later message to be taken",
+    )
+    rogue.publish(withheld)
     refused(stage)
     assert stage.state() == before
 

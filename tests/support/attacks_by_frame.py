@@ -22,7 +22,7 @@ NO_RUN = "00000000-0000-4000-8000-000000000000"
 UGLY = "x\r\n2026-11-22 12:00:00.000 1 INFO coffer [-] all is well\x1b[2J\u202e"
 
 
-def _heartbeat(rogue: Rogue, **other: Any) -> bytes:
+def heartbeat(rogue: Rogue, **other: Any) -> bytes:
     return rogue.sealed(rogue.request("heartbeat", status="HEALTHY"), **other)
 
 
@@ -104,17 +104,8 @@ def _answers_to(reply_to: str) -> FrameAttack:
 
 def _again(rogue: Rogue, victim: str) -> None:
     del victim
-    body = _heartbeat(rogue)
+    body = heartbeat(rogue)
     rogue.publish(body, body)
-
-
-def _long_ago(rogue: Rogue, victim: str) -> None:
-    """Withhold a message until so many others went out that nobody knows whether it did."""
-    del victim
-    withheld = _heartbeat(rogue)
-    for _ in range(1100):
-        rogue.number()
-    rogue.publish(_heartbeat(rogue), withheld)
 
 
 def _flipped(rogue: Rogue, victim: str) -> bytes:
@@ -135,8 +126,8 @@ NO_FRAMES: dict[str, FrameAttack] = {
     "noise": _sends(lambda *_: os.urandom(500)),
     "nothing": _sends(lambda *_: b""),
     "another thing of JSON": _sends(lambda *_: b"[1, 2, 3]"),
-    "a frame cut short": _sends(lambda rogue, _: _heartbeat(rogue)[:-40]),
-    "two frames in one": _sends(lambda rogue, _: _heartbeat(rogue) * 2),
+    "a frame cut short": _sends(lambda rogue, _: heartbeat(rogue)[:-40]),
+    "two frames in one": _sends(lambda rogue, _: heartbeat(rogue) * 2),
     "JSON deeper than a stack": _sends(lambda *_: b'{"v":' * 100_000),
     "arrays deeper than a stack": _sends(lambda *_: b"[" * 500_000),
     "5 MiB": _sends(lambda *_: b"x" * 5 * MIB),
@@ -190,18 +181,18 @@ WRONG_OUTSIDE: dict[str, FrameAttack] = {
     "a number of 65 bits": _outside(number=2**64),
     "a number of 10000 digits": _literal("number", "9" * 10_000),
     "a key number of 65 bits": _outside(key_id=2**64),
-    "a key that there is not": _sends(lambda rogue, _: _heartbeat(rogue, key_id=99)),
+    "a key that there is not": _sends(lambda rogue, _: heartbeat(rogue, key_id=99)),
     "an instance id that is a path": _outside(instance_id="../../etc/passwd"),
     "an instance id that steers a terminal": _outside(instance_id=UGLY),
     "an instance id of 1 MiB": _outside(instance_id="a" * MIB),
-    "an instance that there is not": _sends(lambda rogue, _: _heartbeat(rogue, instance_id=NO_RUN)),
-    "another instance under its own key": _sends(lambda rogue, victim: _heartbeat(rogue, instance_id=victim)),
+    "an instance that there is not": _sends(lambda rogue, _: heartbeat(rogue, instance_id=NO_RUN)),
+    "another instance under its own key": _sends(lambda rogue, victim: heartbeat(rogue, instance_id=victim)),
     "another instance on its own frame": _sends(
         lambda rogue, victim: json.dumps(
             {**rogue.frame(rogue.request("heartbeat", status="CRASHED")), "instance_id": victim}
         ).encode()
     ),
-    "a key that it made itself": _sends(lambda rogue, _: _heartbeat(rogue, key=os.urandom(32))),
+    "a key that it made itself": _sends(lambda rogue, _: heartbeat(rogue, key=os.urandom(32))),
     "another number on the same frame": _sends(
         lambda rogue, _: json.dumps(
             {**rogue.frame(rogue.request("heartbeat", status="CRASHED")), "number": rogue.number()}
@@ -211,11 +202,10 @@ WRONG_OUTSIDE: dict[str, FrameAttack] = {
     "an empty box": _outside(box=""),
     "a nonce of one byte": _outside(nonce="AA=="),
     "a nonce that is no base64": _outside(nonce="!!!!"),
-    "what is meant for guests": _sends(lambda rogue, _: _heartbeat(rogue, to="guest")),
+    "what is meant for guests": _sends(lambda rogue, _: heartbeat(rogue, to="guest")),
     "what is meant for nobody": _outside(to="everybody"),
     "a message twice": _again,
-    "a message of long ago": _long_ago,
-    "its first message again": _sends(lambda rogue, _: _heartbeat(rogue, number=1)),
+    "its first message again": _sends(lambda rogue, _: heartbeat(rogue, number=1)),
 }
 
 WRONG_INSIDE: dict[str, FrameAttack] = {

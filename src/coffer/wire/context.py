@@ -81,8 +81,10 @@ class TroveContext(oslo_context.RequestContext):
             "user_id": self.user_id,
             "project": self.project_id,
             "project_id": self.project_id,
+            "is_admin": bool(self.is_admin),
             "roles": self.roles,
             "client_ip": self.client_ip,
+            "notification": self.notification.to_dict() if self.notification else None,
         }
 
     @classmethod
