@@ -9,7 +9,11 @@ from tests.functional.conductor.door import Door, put, strangers
 from tests.support.plane import Plane
 
 from coffer.catalogue.states import InstanceState, ServiceStatus
+from coffer.conductor.reports import Order, Reports, Taken
+from coffer.store import guest_channels
+from coffer.store.guest_channels import GuestChannel
 from coffer.store.instances import Instance
+from coffer.wire.context import TroveContext
 
 
 def test_a_heartbeat_is_kept(plane: Plane, instance: Instance) -> None:
@@ -30,6 +34,26 @@ def test_an_older_heartbeat_never_overwrites_a_newer(plane: Plane, door: Door, i
 
     row = plane.instance(instance.id)
     assert (row.service_status, row.service_seen_at) == (ServiceStatus.HEALTHY, newer)
+
+
+def test_of_a_stranger_the_number_counts_whatever_its_clock_says(plane: Plane, instance: Instance) -> None:
+    key = GuestChannel(instance.id, 1, "sealed", datetime.now(UTC))
+    with plane.database.writing() as tx:
+        guest_channels.insert(tx, key)
+    reports = Reports(plane.conductor)
+
+    def beats(status: str, number: int, sent_at: str) -> str:
+        ctx = TroveContext(overwrite=False)
+        order = Order(key_id=1, number=number)
+        return reports.heartbeat(ctx, instance_id=instance.id, status=status, sent_at=sent_at, order=order)
+
+    assert beats("HEALTHY", 7, "2001-01-01T00:00:00+00:00") == Taken.WRITTEN
+    # What was under way longer comes later, and is news of yesterday.
+    assert beats("CRASHED", 6, "2099-01-01T00:00:00+00:00") == Taken.SETTLED
+    assert beats("CRASHED", 7, "2099-01-01T00:00:00+00:00") == Taken.SETTLED
+    assert plane.instance(instance.id).service_status == ServiceStatus.HEALTHY
+    assert beats("CRASHED", 8, "2001-01-01T00:00:00+00:00") == Taken.WRITTEN
+    assert plane.instance(instance.id).service_status == ServiceStatus.CRASHED
 
 
 def test_a_guest_whose_clock_is_ahead_does_not_outlive_itself(
