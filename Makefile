@@ -40,8 +40,7 @@ unit: setup
 check: lint unit ## The fast proof, under a minute: lint, types, unit and architecture tests
 
 test: check ## Everything (T=path narrows it, WORKERS= run side by side)
-	$(BIN)/pytest -q $(T) --ignore=tests/unit --ignore=tests/architecture -m "not alone and not soak" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
-	$(BIN)/pytest -q $(T) --ignore=tests/unit --ignore=tests/architecture -m "alone and not soak" || test $$? -eq 5  # 5: no such tests
+	$(BIN)/pytest -q $(T) --ignore=tests/unit --ignore=tests/architecture -m "not soak" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 soak: setup ## What takes long: every fault of the laboratory, with docs/faults.md (FAULT="relay killed" makes one)
 	@scripts/setup.sh soak

@@ -202,7 +202,7 @@ def the_collector_has_each_once(coffer: Standalone, arrivals: Sequence[Arrival])
     wait_for(stored, ARRIVE_S, "the collector to have every event once, with its time")
 
 
-@pytest.mark.alone
+@pytest.mark.soak
 def test_the_api_is_as_fast_without_the_broker(
     world: World, record_property: Callable[[str, object], None]
 ) -> None:

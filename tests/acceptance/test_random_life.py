@@ -25,7 +25,7 @@ from tests.support.standalone import Standalone, standalone
 from tests.support.trove import Tenant
 from tests.support.waiting import wait_for
 
-LIFE_S = float(os.environ.get("COFFER_RANDOM_S", "25"))
+LIFE_S = float(os.environ.get("COFFER_RANDOM_S", "15"))
 LOG = os.environ.get("COFFER_RANDOM_LOG")
 TENANTS = ("acme", "umbrella")
 CLIENTS_EACH = 2

@@ -40,7 +40,7 @@ class Standalone:
         self.output = root / "control-plane.out"
         self.config_file = root / "coffer.conf"
         self._options: dict[str, dict[str, object]] = {
-            "DEFAULT": {"report_interval": 0.2},
+            "DEFAULT": {"report_interval": 0.5},
             "local_cloud": {"min_free_gib": 0},
         }
         for group, values in (options or {}).items():

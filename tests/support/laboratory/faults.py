@@ -278,7 +278,7 @@ _ALL = (
         _relays_fight,
         is_fast=True,
     ),
-    Fault("guests killed", "The agents of all instances get SIGKILL.", _guests_killed, is_fast=True),
+    Fault("guests killed", "The agents of all instances get SIGKILL.", _guests_killed),
     Fault("guests frozen", "The agents of all instances are stopped.", _guests_frozen, lasts_s=6.0),
     Fault("broker killed", "RabbitMQ gets SIGKILL, and is started again.", _broker_killed, is_fast=True),
     Fault("broker frozen", "RabbitMQ is stopped, its connections stay open.", _broker_frozen, lasts_s=12.0),
