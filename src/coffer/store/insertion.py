@@ -14,8 +14,6 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import pq
 
-from coffer.store.types import UtcDateTime
-
 Value = str | datetime | bytes | None
 Row = tuple[Value, ...]
 
@@ -34,12 +32,6 @@ class Insertion:
         self._large = large
         values = ", ".join(f"${number}" for number in range(1, len(names) + 1))
         self._libpq = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({values})".encode()  # noqa: S608 - ours
-        # The name under which a connection knows the statement; no other statement has it.
-        self._prepared = f"coffer_{table.name}".encode()
-        self._formats = [
-            pq.Format.TEXT if isinstance(table.c[name].type, UtcDateTime) else pq.Format.BINARY
-            for name in names
-        ]
         self._compiled = lru_cache(maxsize=8)(self._compile)
 
     def write(self, tx: sa.Connection, rows: Sequence[Row]) -> None:
@@ -51,19 +43,18 @@ class Insertion:
         driver: Any = tx.connection.dbapi_connection
         try:
             if isinstance(driver, psycopg.Connection) and _takes(driver, rows):
-                self._by_libpq(tx, driver.pgconn, rows)
+                for row in rows:
+                    self._by_libpq(driver.pgconn, row)
             else:
                 self._by_cursor(tx, rows)
         except tx.dialect.loaded_dbapi.Error as error:
             _raise_as_sqlalchemy(tx, error)
 
-    def _by_libpq(self, tx: sa.Connection, pgconn: pq.abc.PGconn, rows: Sequence[Row]) -> None:
-        if self._prepared not in tx.info:
-            _check(pgconn.prepare(self._prepared, self._libpq))
-            tx.info[self._prepared] = True
-        for row in rows:
-            values: Any = [_for_libpq(value) for value in row]
-            _check(pgconn.exec_prepared(self._prepared, values, self._formats))
+    def _by_libpq(self, pgconn: pq.abc.PGconn, row: Row) -> None:
+        values, formats = zip(*(_for_libpq(value) for value in row), strict=True)
+        result = pgconn.exec_params(self._libpq, values, param_formats=formats)
+        if result.status != pq.ExecStatus.COMMAND_OK:
+            raise psycopg.errors.error_from_result(result)
 
     def _by_cursor(self, tx: sa.Connection, rows: Sequence[Row]) -> None:
         text, prepare = self._compiled(tx.dialect)
@@ -101,26 +92,16 @@ def _takes(driver: psycopg.Connection[Any], rows: Sequence[Row]) -> bool:
     return len(rows) < _MANY and driver.pgconn.transaction_status == pq.TransactionStatus.INTRANS
 
 
-def _for_libpq(value: Value) -> bytes | None:
-    """Return a value as PostgreSQL reads it: a moment as text, everything else in binary form.
-
-    Text in text form libpq would take to end at a NUL; so the server sees it, and refuses it.
-    """
+def _for_libpq(value: Value) -> tuple[bytes | None, pq.Format]:
+    """Return a value as PostgreSQL reads it, and in which form that is."""
     if value is None or isinstance(value, bytes):
-        return value
-    return value.encode() if isinstance(value, str) else _moment(value)
-
-
-@lru_cache(maxsize=64)
-def _moment(value: datetime) -> bytes:
+        return value, pq.Format.BINARY
+    if isinstance(value, str):
+        # Not as text, which libpq would take to end at a NUL; the server refuses it.
+        return value.encode(), pq.Format.BINARY
     if value.utcoffset() is None:
         raise ValueError("a naive datetime cannot be stored")
-    return value.astimezone(UTC).isoformat().encode()
-
-
-def _check(result: pq.abc.PGresult) -> None:
-    if result.status != pq.ExecStatus.COMMAND_OK:
-        raise psycopg.errors.error_from_result(result)
+    return value.astimezone(UTC).isoformat().encode(), pq.Format.TEXT
 
 
 def _raise_as_sqlalchemy(tx: sa.Connection, error: Exception) -> NoReturn:

@@ -32,6 +32,21 @@ def test_so_does_a_later_one(database: Database, count: int) -> None:
         assert outbox.backlog(tx).count == 0
 
 
+def test_messages_are_taken_after_every_way_that_a_transaction_can_end(database: Database) -> None:
+    """psycopg prepares what it has seen a few times, and has the server forget it all when it rolls back."""
+    for _ in range(10):
+        with database.writing() as tx:
+            outbox.append(tx, [new_message()])
+            outbox.append(tx, [new_message()])
+            outbox.backlog(tx)
+        with pytest.raises(ZeroDivisionError), database.writing() as tx:  # noqa: PT012
+            outbox.backlog(tx)
+            outbox.append(tx, [new_message()])
+            raise ZeroDivisionError
+    with database.reading() as tx:
+        assert outbox.backlog(tx).count == 20
+
+
 def test_a_savepoint_takes_its_messages_back_and_no_others(database: Database) -> None:
     with database.writing() as tx:
         outbox.append(tx, [new_message(body=b"before")])
