@@ -91,6 +91,8 @@ def test_a_broker_that_does_not_answer_is_said_once_and_holds_nobody_up(
     watch.start()
     getattr(rabbit, how)()
     wait_for(watch.trouble, SEEN_S, "the watch to notice")
+    # Silence shows before the look that is under way has given up; that is what writes the line.
+    wait_for(lambda: complaints(caplog), SEEN_S, "the watch to say so")
     assert not watch.disagrees()
     rabbit.revive()
     wait_for(lambda: watch.trouble() is None, SEEN_S, "the watch to be content")
