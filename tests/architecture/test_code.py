@@ -100,6 +100,17 @@ def test_a_broad_except_is_found(code: str, expected: list[str]) -> None:
     assert list(swallowing(ast.parse(code))) == expected
 
 
+def test_every_savepoint_takes_back_what_was_deferred() -> None:
+    """One of SQLAlchemy's own would announce what was undone; the collector defers nothing."""
+    nesting = {
+        path.relative_to(ROOT / "src" / "coffer").as_posix()
+        for path in SOURCES
+        if any(call.endswith(".begin_nested") for call in calls_of(tree_of(path)))
+    }
+
+    assert nesting == {"store/deferred.py", "collector/events.py"}
+
+
 # --- tests ----------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from coffer.store.database import Tx
+from coffer.store.deferred import savepoint
 from coffer.store.tables import AUDIT_WINDOWS
 
 _COLUMN = AUDIT_WINDOWS.c
@@ -31,7 +32,7 @@ def get(tx: Tx, kind: str) -> Audit | None:
 def start(tx: Tx, audit: Audit) -> bool:
     """Enter the first window of a kind; False if somebody was faster."""
     try:
-        with tx.begin_nested():
+        with savepoint(tx):
             tx.execute(sa.insert(AUDIT_WINDOWS).inline(), asdict(audit))
     except IntegrityError:
         return False

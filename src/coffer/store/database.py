@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import URL, Connection, exc, make_url
 
-from coffer.store import mysql, postgresql, sqlite
+from coffer.store import deferred, mysql, postgresql, sqlite
 from coffer.store.engines import Engines
 from coffer.store.errors import StoreUnavailable, translated
 
@@ -55,7 +55,8 @@ class Database:
         with self._turn(), translated(self.name), self._engines.writer.begin() as tx:
             self._here.is_writing = True
             try:
-                yield tx
+                with deferred.deferring(tx):
+                    yield tx
             finally:
                 self._here.is_writing = False
 
@@ -77,7 +78,7 @@ class Database:
         Raises:
             StoreRefused: if the database refused a statement; catch it outside of the block.
         """
-        with translated(self.name), tx.begin_nested():
+        with translated(self.name), deferred.savepoint(tx):
             yield
 
     def dedicated(self) -> Any:

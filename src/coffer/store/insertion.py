@@ -1,25 +1,26 @@
 """How a row is written that every change of anything writes: by the driver itself, past SQLAlchemy.
 
-SQLAlchemy's way to run a finished text costs several times what a driver needs for it, and psycopg's cursor several
-times what libpq does (docs/performance.md). What the store relies on in SQLAlchemy is done here too: errors come as its
-own, its listeners hear of them, and a connection that broke is given to nobody else.
+SQLAlchemy's way to run a finished text costs several times what a driver needs for it (docs/performance.md). A round
+trip to PostgreSQL costs more than all the rest; there the rows go out with the commit (`coffer.store.deferred`). What
+the store relies on in SQLAlchemy is done here too: errors come as its own, its listeners hear of them, and a connection
+that broke is given to nobody else.
 """
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, NoReturn
+from typing import Any
 
-import psycopg
 import sqlalchemy as sa
 from psycopg import pq
+
+from coffer.store import deferred
+from coffer.store.types import UtcDateTime
 
 Value = str | datetime | bytes | None
 Row = tuple[Value, ...]
 
 _CURSOR = "coffer.cursor"
-_MANY = 8
-"""So many rows go to PostgreSQL faster in one stream than one by one."""
 
 
 class Insertion:
@@ -30,31 +31,24 @@ class Insertion:
         self._table = table
         self._names = names
         self._large = large
-        values = ", ".join(f"${number}" for number in range(1, len(names) + 1))
-        self._libpq = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({values})".encode()  # noqa: S608 - ours
+        self._deferred = _for_libpq(table, names)
         self._compiled = lru_cache(maxsize=8)(self._compile)
 
     def write(self, tx: sa.Connection, rows: Sequence[Row]) -> None:
-        """Write `rows`, in their order.
+        """Write `rows`, in their order; on PostgreSQL with the commit, which raises what is wrong then.
 
         Raises:
+            ValueError: for a moment without a zone.
             sqlalchemy.exc.DBAPIError: what the driver raised.
         """
-        driver: Any = tx.connection.dbapi_connection
+        waiting = deferred.waiting(tx)
+        if waiting is not None:
+            waiting += [(self._deferred, _parameters(row)) for row in rows]
+            return
         try:
-            if isinstance(driver, psycopg.Connection) and _takes(driver, rows):
-                for row in rows:
-                    self._by_libpq(driver.pgconn, row)
-            else:
-                self._by_cursor(tx, rows)
+            self._by_cursor(tx, rows)
         except tx.dialect.loaded_dbapi.Error as error:
-            _raise_as_sqlalchemy(tx, error)
-
-    def _by_libpq(self, pgconn: pq.abc.PGconn, row: Row) -> None:
-        values, formats = zip(*(_for_libpq(value) for value in row), strict=True)
-        result = pgconn.exec_params(self._libpq, values, param_formats=formats)
-        if result.status != pq.ExecStatus.COMMAND_OK:
-            raise psycopg.errors.error_from_result(result)
+            deferred.raise_as_sqlalchemy(tx, error)
 
     def _by_cursor(self, tx: sa.Connection, rows: Sequence[Row]) -> None:
         text, prepare = self._compiled(tx.dialect)
@@ -87,23 +81,28 @@ class Insertion:
         return str(compiled), prepare
 
 
-def _takes(driver: psycopg.Connection[Any], rows: Sequence[Row]) -> bool:
-    """Whether libpq may write: psycopg begins a transaction with the first statement that goes through it."""
-    return len(rows) < _MANY and driver.pgconn.transaction_status == pq.TransactionStatus.INTRANS
+def _for_libpq(table: sa.Table, names: Sequence[str]) -> deferred.Statement:
+    values = ", ".join(f"${number}" for number in range(1, len(names) + 1))
+    text = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({values})"  # noqa: S608  (names of ours)
+    # Text in its binary form, too: libpq would take it to end at a NUL, where the server refuses it.
+    return deferred.Statement(
+        text.encode(),
+        [
+            pq.Format.TEXT if isinstance(table.c[name].type, UtcDateTime) else pq.Format.BINARY
+            for name in names
+        ],
+    )
 
 
-def _for_libpq(value: Value) -> tuple[bytes | None, pq.Format]:
-    """Return a value as PostgreSQL reads it, and in which form that is."""
-    if value is None or isinstance(value, bytes):
-        return value, pq.Format.BINARY
-    if isinstance(value, str):
-        # Not as text, which libpq would take to end at a NUL; the server refuses it.
-        return value.encode(), pq.Format.BINARY
-    if value.utcoffset() is None:
+def _parameters(row: Row) -> deferred.Parameters:
+    return [
+        value.encode() if isinstance(value, str) else _moment(value) if isinstance(value, datetime) else value
+        for value in row
+    ]
+
+
+@lru_cache(maxsize=64)
+def _moment(moment: datetime) -> bytes:
+    if moment.utcoffset() is None:
         raise ValueError("a naive datetime cannot be stored")
-    return value.astimezone(UTC).isoformat().encode(), pq.Format.TEXT
-
-
-def _raise_as_sqlalchemy(tx: sa.Connection, error: Exception) -> NoReturn:
-    # It has no public name, and does all that follows an error: tells the listeners, drops what broke, wraps.
-    tx._handle_dbapi_exception(error, None, None, None, None)  # noqa: SLF001
+    return moment.astimezone(UTC).isoformat().encode()

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from coffer.store.database import Tx
+from coffer.store.deferred import savepoint
 from coffer.store.tables import LEASES
 
 _COLUMN = LEASES.c
@@ -30,7 +31,7 @@ def acquire(tx: Tx, name: str, holder: str, now: datetime, ttl_s: float) -> bool
     if tx.scalar(sa.select(_COLUMN.name).where(_COLUMN.name == name)) is not None:
         return False
     try:
-        with tx.begin_nested():
+        with savepoint(tx):
             tx.execute(sa.insert(LEASES).inline(), {"name": name, **values})
     except IntegrityError:  # another was first, in a transaction that we could not see yet
         return False

@@ -78,7 +78,11 @@ _INSERTION = Insertion(OUTBOX, OutboxRow._fields, large="body")
 
 
 def append(tx: Tx, rows: Sequence[OutboxRow]) -> None:
-    """Write messages, in their order."""
+    """Write messages, in their order.
+
+    Whether this transaction itself sees them is left open: PostgreSQL gets them with the commit, which then says what
+    is wrong with them.
+    """
     if rows:
         _INSERTION.write(tx, rows)
 

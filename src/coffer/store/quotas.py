@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from coffer.catalogue.resources import Resource
 from coffer.catalogue.states import UNFINISHED, InstanceState
 from coffer.store.database import Tx
+from coffer.store.deferred import savepoint
 from coffer.store.tables import BACKUPS, INSTANCES, QUOTA_LIMITS, QUOTA_PROJECTS
 
 _INSTANCE = INSTANCES.c
@@ -171,7 +172,7 @@ def _put(tx: Tx, table: sa.Table, keys: Mapping[str, object], values: Mapping[st
     if tx.execute(update.values(**values)).rowcount == 1:
         return
     try:
-        with tx.begin_nested():
+        with savepoint(tx):
             tx.execute(sa.insert(table).inline(), {**keys, **values})
     except IntegrityError:  # another was first, and has committed by now
         tx.execute(update.values(**values))

@@ -13,6 +13,7 @@ from coffer.store.outbox import Backlog
 def filled(database: Database, count: int) -> list[int]:
     with database.writing() as tx:
         outbox.append(tx, [new_message(body=str(number).encode()) for number in range(count)])
+    with database.reading() as tx:
         return [row.id for row in outbox.head(tx, count)]
 
 
@@ -71,6 +72,7 @@ def test_the_backlog_tells_count_and_age(database: Database) -> None:
     with database.writing() as tx:
         assert outbox.backlog(tx) == Backlog(count=0, oldest_created_at=None)
         outbox.append(tx, [new_message(created_at=NOON + timedelta(seconds=age)) for age in (3, 7)])
+    with database.reading() as tx:
         assert outbox.backlog(tx) == Backlog(count=2, oldest_created_at=NOON + timedelta(seconds=3))
 
 
