@@ -5,7 +5,8 @@ import subprocess
 import urllib.request
 from functools import partial
 
-from tests.support.deployment import COFFER, free_port
+from tests.support.deployment import COFFER
+from tests.support.ports import free_port
 from tests.support.waiting import wait_for
 
 from benchmarks.lab import PEER, Lab
