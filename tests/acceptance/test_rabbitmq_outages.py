@@ -15,8 +15,8 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
-from tests.support.deployment import free_port
 from tests.support.listener import Arrival, Listener, first_arrivals
+from tests.support.ports import free_port
 from tests.support.queues import bodies
 from tests.support.rabbitmq import RabbitNode, started_node
 from tests.support.rounds import Rounds

@@ -5,7 +5,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import Any, LiteralString
 import psycopg
 from tests.support import mariadb_server
 from tests.support.mariadb_server import MariadbServer
+from tests.support.ports import free_port
 from tests.support.postgresql_server import PostgresqlServer, running_server
 from tests.support.processes import kill_about
 from tests.support.rabbitmq import RabbitNode, started_node
@@ -32,14 +32,6 @@ KINDS = ("conductor", "taskmanager", "api", "relay", "collector")
 START_S = 60.0
 SETTLE_S = 60.0
 STOP_S = 30.0
-
-
-def free_port() -> int:
-    """Return a port of the loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass
@@ -88,7 +80,6 @@ class Deployment:
     transport_url: str = field(repr=False)
     database_url: str = field(repr=False)
     collector_url: str = field(repr=False)
-    first_port: int = 21000
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     management_url: str | None = field(default=None, repr=False)
@@ -122,8 +113,6 @@ class Deployment:
             "api": {"bind_port": self.port},
             "local_cloud": {
                 "root": self.root / "cloud",
-                "first_port": self.first_port,
-                "last_port": self.first_port + 99,
                 "min_free_gib": 0.1,
                 "guest_check_interval": 0.5,
             },

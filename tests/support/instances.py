@@ -2,22 +2,15 @@
 
 import itertools
 import os
-import socket
 import uuid
 from pathlib import Path
+
+from tests.support.ports import free_port
 
 from coffer.datastores.driver import EngineSettings, Place
 
 _FIRST_UID = 1_900_000
 _uids = itertools.count(_FIRST_UID + (os.getpid() % 10_000) * 50)
-
-
-def free_port() -> int:
-    """Return a port of the loopback address that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def new_place(root: Path, *, version: str = "17", port: int | None = None, ram_mib: int = 128) -> Place:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.deployment import free_port
+from tests.support.ports import free_port
 from tests.support.scratch import scratch
 from tests.support.waiting import wait_for
 

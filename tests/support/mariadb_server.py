@@ -8,7 +8,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -21,6 +20,7 @@ import pytest
 from pymysql.connections import Connection
 from pymysql.constants import CLIENT
 from tests.support.authority import Authority
+from tests.support.ports import free_port
 from tests.support.scratch import scratch
 from tests.support.waiting import wait_for
 
@@ -124,7 +124,7 @@ class MariadbServer:
         Raises:
             RuntimeError: if it does not; with what it wrote.
         """
-        self.port = self.port or _free_port()
+        self.port = self.port or free_port()
         settings = [f"--{name}={value}" for name, value in self._settings.items()]
         tls = [f"--ssl-cert={self._tls}/mariadb.pem", f"--ssl-key={self._tls}/mariadb.key"]
         own = [f"--datadir={self.data}", f"--socket={self.data}/socket", f"--pid-file={self.data}/pid"]
@@ -311,10 +311,3 @@ def _identity() -> dict[str, int]:
         return {}
     nobody = pwd.getpwnam("nobody")
     return {"user": nobody.pw_uid, "group": nobody.pw_gid}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -8,7 +8,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
@@ -17,6 +16,7 @@ from types import MappingProxyType
 
 import psycopg
 from psycopg import sql
+from tests.support.ports import free_port
 from tests.support.scratch import scratch
 from tests.support.waiting import wait_for
 
@@ -82,7 +82,7 @@ class PostgresqlServer:
         Raises:
             RuntimeError: if it does not; with what it wrote.
         """
-        self.port = self.port or _free_port()
+        self.port = self.port or free_port()
         settings = [f"-c{name}={value}" for name, value in self._settings.items()]
         with (self._folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
@@ -199,10 +199,3 @@ def _reachable(bin_dir: Path, folder: Path) -> Path:
         return bin_dir
     shutil.copytree(real.parent, folder / "engine", symlinks=True)
     return folder / "engine" / "bin"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

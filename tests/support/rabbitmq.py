@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from tests.support.ports import free_port
 from tests.support.waiting import wait_for
 
 _SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -25,22 +26,15 @@ _BOOT_S = 90.0
 _GREETING = b"AMQP\x00\x00\x09\x01"
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @dataclass
 class RabbitNode:
     """One node with the user `coffer`, who may do everything in the virtual host `/`."""
 
     root: Path
-    port: int = field(default_factory=_free_port)
-    distribution_port: int = field(default_factory=_free_port)
-    epmd_port: int = field(default_factory=_free_port)
-    control_port: int = field(default_factory=_free_port)
+    port: int = field(default_factory=free_port)
+    distribution_port: int = field(default_factory=free_port)
+    epmd_port: int = field(default_factory=free_port)
+    control_port: int = field(default_factory=free_port)
     user: str = "coffer"
     password: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
     management_port: int | None = None
@@ -240,7 +234,7 @@ def started_node(*, has_management: bool = False) -> Iterator[RabbitNode]:
     """Give a running node, and leave nothing of it."""
     require_rabbitmq()
     root = Path(tempfile.mkdtemp(prefix="coffer-rabbitmq-", dir="/tmp"))
-    node = RabbitNode(root, management_port=_free_port() if has_management else None)
+    node = RabbitNode(root, management_port=free_port() if has_management else None)
     try:
         node.prepare()
         node.start()

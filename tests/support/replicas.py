@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import psycopg
 from tests.support.archives import never
-from tests.support.instances import free_port
+from tests.support.ports import free_port
 from tests.support.tenants import log_in
 from tests.support.waiting import wait_for
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from psycopg import sql
 from tests.support.authority import Authority, Certificate
-from tests.support.deployment import Deployment, free_port
+from tests.support.deployment import Deployment
+from tests.support.ports import free_port
 from tests.support.postgresql_server import PostgresqlServer, running_server
 from tests.support.processes import kill_about
 from tests.support.rabbitmq import RabbitNode, require_rabbitmq

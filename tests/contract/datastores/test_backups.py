@@ -16,7 +16,7 @@ import pytest
 from tests.contract.datastores.conftest import VERSIONS
 from tests.support import mounts
 from tests.support.archives import back_up, never
-from tests.support.instances import free_port
+from tests.support.ports import free_port
 from tests.support.tenants import log_in, write_and_read
 
 from coffer.catalogue.errors import BackupDamaged, GuestFailed

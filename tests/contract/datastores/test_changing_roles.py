@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from tests.contract.datastores.conftest import VERSIONS
 from tests.support.archives import never
-from tests.support.instances import free_port
+from tests.support.ports import free_port
 from tests.support.replicas import Node, Writer, follow, replica, source
 from tests.support.tenants import log_in
 from tests.support.waiting import wait_for

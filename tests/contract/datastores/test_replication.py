@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from tests.contract.datastores.conftest import VERSIONS
 from tests.support.archives import back_up, never
-from tests.support.instances import free_port
+from tests.support.ports import free_port
 from tests.support.replicas import Node, follow, replica, source
 from tests.support.tenants import log_in
 from tests.support.waiting import wait_for

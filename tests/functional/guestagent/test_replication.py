@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from tests.functional.guestagent.conftest import Guest, context
-from tests.support.instances import free_port, new_place
+from tests.support.instances import new_place
+from tests.support.ports import free_port
 from tests.support.tenants import log_in, write_and_read
 from tests.support.waiting import wait_for
 
