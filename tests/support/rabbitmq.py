@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ from tests.support.waiting import wait_for
 _SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """The script itself: the wrapper in /usr/sbin drops the environment and changes the user."""
 _BOOT_S = 90.0
+_STILL_STARTING = "requires the 'rabbit' app to be running"
 _GREETING = b"AMQP\x00\x00\x09\x01"
 
 
@@ -123,16 +124,27 @@ class RabbitNode:
             self.start()
 
     def control(self, *arguments: str) -> str:
-        """Run `rabbitmqctl` and return what it prints; takes most of a second."""
+        """Run `rabbitmqctl` and return what it prints; takes most of a second.
+
+        A node that has just started speaks AMQP a little before it takes orders.
+        """
+        done = wait_for(lambda: self._controlled(arguments), _BOOT_S, "the node to take orders")
+        assert done is not None
+        return done.stdout
+
+    def _controlled(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str] | None:
         done = subprocess.run(
             ["/usr/lib/rabbitmq/bin/rabbitmqctl", "-q", *arguments],
             env=self._environment(),
             capture_output=True,
             text=True,
             timeout=60,
-            check=True,
+            check=False,
         )
-        return done.stdout
+        if _STILL_STARTING in done.stderr:
+            return None
+        assert done.returncode == 0, f"rabbitmqctl {arguments} ended with {done.returncode}: {done.stderr}"
+        return done
 
     def destroy(self) -> None:
         """Kill everything that was started here."""
