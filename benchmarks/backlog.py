@@ -74,7 +74,7 @@ def measure(lab: Lab, rounds: int) -> Result:
 
 def fill(database: Database, count: int) -> None:
     """Put `count` messages into the outbox, two a run."""
-    body = messages(database, 1)[0].body
+    body = messages(1)[0].body
     dialect = "postgresql" if database.name.startswith("postgresql") else "sqlite"
     statement = (
         "INSERT INTO outbox (run_id, event_type, severity, created_at, body) "

@@ -8,6 +8,7 @@ import select
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, NoReturn
+from weakref import WeakKeyDictionary
 
 import psycopg
 import sqlalchemy as sa
@@ -15,8 +16,11 @@ from psycopg import pq
 
 Parameters = Sequence[bytes | None]
 
-_KEY = "coffer.deferred"
 _UNNAMED = b""
+_BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+"""As the engine of those who write has it (`coffer.store.postgresql`)."""
+_LOOK_MS = 100
+"""How long at most a wait keeps a signal waiting that the kernel gave to another thread."""
 
 
 class Statement(NamedTuple):
@@ -27,6 +31,9 @@ class Statement(NamedTuple):
 
 
 Deferred = list[tuple[Statement, Parameters]]
+
+_WAITING: WeakKeyDictionary[sa.Connection, Deferred] = WeakKeyDictionary()
+"""By transaction. Not in its `info`: that is of the driver's connection, and somebody else's once that broke."""
 
 
 @contextmanager
@@ -39,33 +46,31 @@ def deferring(tx: sa.Connection) -> Iterator[None]:
     if tx.dialect.name != "postgresql":
         yield
         return
-    info = tx.info
-    rest: Deferred = []
-    info[_KEY] = rest
+    rest = _WAITING[tx] = []
     try:
         yield
         if rest:
             _commit(tx, rest)
     finally:
-        del info[_KEY]
+        del _WAITING[tx]
 
 
 def waiting(tx: sa.Connection) -> Deferred | None:
     """Return what waits for the commit, to be added to; None where nothing can."""
-    found: Deferred | None = tx.info.get(_KEY)
-    return found
+    return _WAITING.get(tx)
 
 
 @contextmanager
 def savepoint(tx: sa.Connection) -> Iterator[None]:
     """Undo what the block wrote or deferred if it raises, and only that; the transaction around it goes on."""
-    rest = waiting(tx) or []
-    before = len(rest)
+    rest = waiting(tx)
+    before = len(rest or ())
     try:
         with tx.begin_nested():
             yield
     except BaseException:
-        del rest[before:]
+        if rest is not None:
+            del rest[before:]
         raise
 
 
@@ -81,6 +86,8 @@ def _commit(tx: sa.Connection, rest: Deferred) -> None:
         _send(driver.pgconn, rest)
         _receive(driver.pgconn)
     except psycopg.Error as error:
+        if driver.pgconn.pipeline_status != pq.PipelineStatus.OFF:
+            driver.close()  # broken, or of no use to anybody as it is
         raise_as_sqlalchemy(tx, error)
     except BaseException:
         # Somebody interrupted us, and there are answers under way that nobody will read.
@@ -93,7 +100,7 @@ def _send(pgconn: pq.abc.PGconn, rest: Deferred) -> None:
     pgconn.enter_pipeline_mode()
     if pgconn.transaction_status == pq.TransactionStatus.IDLE:
         # psycopg begins a transaction with the first statement that goes through it, and none has.
-        pgconn.send_query_params(b"BEGIN", None)
+        pgconn.send_query_params(_BEGIN, None)
     known = None
     for statement, parameters in rest:
         if statement is not known:
@@ -110,12 +117,14 @@ def _receive(pgconn: pq.abc.PGconn) -> None:
     Raises:
         psycopg.Error: the first complaint among them, or that the connection broke.
     """
-    complaint = None
-    for answer in _answers(pgconn):
-        if answer.status != pq.ExecStatus.COMMAND_OK and complaint is None:
-            complaint = psycopg.errors.error_from_result(answer)
-    if pgconn.status != pq.ConnStatus.OK:
-        raise complaint or psycopg.OperationalError("the connection broke")
+    complaint: psycopg.Error | None = None
+    try:
+        for answer in _answers(pgconn):
+            if answer.status != pq.ExecStatus.COMMAND_OK and complaint is None:
+                complaint = psycopg.errors.error_from_result(answer)
+    except psycopg.OperationalError as error:
+        # What the server said before it hung up says more.
+        raise complaint or error from None
     pgconn.exit_pipeline_mode()
     if complaint is not None:
         raise complaint
@@ -127,15 +136,17 @@ def _answers(pgconn: pq.abc.PGconn) -> Iterator[pq.abc.PGresult]:
     poll.register(pgconn.socket, select.POLLIN | select.POLLOUT)
     while pgconn.flush():
         # A server that cannot send its answers takes no more statements either.
-        if poll.poll()[0][1] != select.POLLOUT:
+        if any(event != select.POLLOUT for _, event in poll.poll(_LOOK_MS)):
             pgconn.consume_input()
     poll.modify(pgconn.socket, select.POLLIN)
-    while pgconn.status == pq.ConnStatus.OK:
+    while True:
         while pgconn.is_busy():
-            poll.poll()
+            poll.poll(_LOOK_MS)
             pgconn.consume_input()
         answer = pgconn.get_result()
         if answer is None:
+            if pgconn.status != pq.ConnStatus.OK:
+                raise psycopg.OperationalError("the connection broke")
             continue  # the end of one statement's answers
         if answer.status == pq.ExecStatus.PIPELINE_SYNC:
             return

@@ -62,6 +62,12 @@ def a_writer(database: Database) -> threading.Thread:
     return thread
 
 
+def append_after_reading(database: Database) -> None:
+    with database.writing() as tx:
+        tx.exec_driver_sql(PID)
+        outbox.append(tx, [new_message(body=b"late")])
+
+
 def test_more_than_the_connection_holds_arrives_in_order(database: Database) -> None:
     """Many answers in one direction, and megabytes in the other."""
     expected = [number.to_bytes(4, "big") * (2_000 if number % 10 else 50_000) for number in range(4_000)]
@@ -97,6 +103,23 @@ def test_a_connection_that_broke_is_said_and_replaced(database: Database, other:
     with database.writing() as tx:
         outbox.append(tx, [new_message(body=b"after")])
     assert bodies(database) == [b"after"]
+
+
+def test_whoever_gets_the_place_of_a_broken_connection_keeps_what_is_theirs(
+    database: Database, other: Database
+) -> None:
+    """The pool gives what belongs to a connection to the next one, even before the first has noticed all of it."""
+    with pytest.raises(StoreUnavailable), database.writing() as tx:  # noqa: PT012
+        backend = tx.exec_driver_sql(PID).scalar()
+        with other.writing() as their:
+            their.exec_driver_sql(f"SELECT pg_terminate_backend({backend}, 30000)")
+        try:
+            tx.exec_driver_sql(PID)
+        finally:
+            neighbour = threading.Thread(target=append_after_reading, args=(database,))
+            neighbour.start()
+            neighbour.join()
+    assert bodies(database) == [b"late"]
 
 
 def test_a_transaction_that_has_failed_does_not_end_as_if_it_had_not(database: Database) -> None:

@@ -10,7 +10,7 @@ from coffer.store.database import Database
 from coffer.store.errors import StoreRefused
 
 COUNTS = [1, 2, 7, 8, 30]
-"""Few go one by one, more of them in one stream."""
+"""One goes to a driver in another way than several."""
 
 
 @pytest.mark.parametrize("count", COUNTS)
@@ -47,15 +47,16 @@ def test_messages_are_taken_after_every_way_that_a_transaction_can_end(database:
         assert outbox.backlog(tx).count == 20
 
 
-def test_a_savepoint_takes_its_messages_back_and_no_others(database: Database) -> None:
+@pytest.mark.parametrize("before", [[], [b"before"]])
+def test_a_savepoint_takes_its_messages_back_and_no_others(database: Database, before: list[bytes]) -> None:
     with database.writing() as tx:
-        outbox.append(tx, [new_message(body=b"before")])
+        outbox.append(tx, [new_message(body=body) for body in before])
         with pytest.raises(ZeroDivisionError), database.savepoint(tx):  # noqa: PT012
             outbox.append(tx, [new_message(body=b"within")])
             raise ZeroDivisionError
         outbox.append(tx, [new_message(body=b"after")])
     with database.reading() as tx:
-        assert [row.body for row in outbox.head(tx, 10)] == [b"before", b"after"]
+        assert [row.body for row in outbox.head(tx, 10)] == [*before, b"after"]
 
 
 @pytest.mark.parametrize("count", COUNTS)
