@@ -56,7 +56,7 @@ docs: setup ## Write the derived documents anew
 	$(BIN)/python -m coffer.main.settings_document --write
 	$(BIN)/python -m coffer.main.policy_document --write
 
-bench: setup ## Measure side by side with upstream Trove, in 6 minutes; ARGS=--write puts it into docs/performance.md
+bench: setup ## Measure side by side with upstream Trove, in 7 minutes; ARGS=--write puts it into docs/performance.md
 	@scripts/setup.sh bench
 	$(BIN)/python -m benchmarks $(ARGS)
 

@@ -17,7 +17,7 @@ from benchmarks.report import figures, print_rows, write
 
 BENCHES: Mapping[str, tuple[Callable[[Lab, int], Result], int]] = {
     "announcing": (announcing.measure, 9),
-    "trouble": (trouble.measure, 5),
+    "trouble": (trouble.measure, 9),
     "relaying": (relaying.measure, 7),
     "backlog": (backlog.measure, 5),
     "latency": (latency.measure, 1),

@@ -19,7 +19,7 @@ from coffer.store import outbox
 from coffer.store.database import Database
 from coffer.wire.context import TroveContext
 
-CALLS = 500
+CALLS = 800
 MOODS = ("up", "down", "frozen", "in alarm")
 
 
