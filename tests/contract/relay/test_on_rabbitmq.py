@@ -108,7 +108,8 @@ def how_many(archive: CollectorDatabase) -> int:
 
 def at_the_broker(rabbit: RabbitNode) -> str:
     """What the broker has and who listens, for whoever has to find out where events are."""
-    queues = rabbit.control("list_queues", "name", "messages_ready", "messages_unacknowledged", "consumers")
+    columns = ("name", "state", "messages_ready", "messages_unacknowledged", "consumers")
+    queues = rabbit.control("list_queues", *columns)
     return queues + rabbit.control("list_bindings")
 
 

@@ -3,16 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-
-NOUNS = ("instances", "replication", "backups", "databases", "users", "configurations")
-# What they assert is told in full only if this comes before they are imported.
-pytest.register_assert_rewrite(
-    *(f"tests.functional.operations.{name}" for name in ("judge", "stage", *NOUNS))
-)
-
-from tests.functional.operations.stage import Stage  # noqa: E402
-from tests.support.control_plane import ControlPlane  # noqa: E402
-from tests.support.scratch import scratch  # noqa: E402
+from tests.functional.operations.stage import Stage
+from tests.support.control_plane import ControlPlane
+from tests.support.scratch import scratch
 
 
 @pytest.fixture(scope="module")
