@@ -7,6 +7,7 @@ belongs to one thread at a time.
 import contextlib
 import logging
 import os
+import select
 import socket
 import struct
 from collections.abc import Callable, Iterable, Iterator
@@ -25,6 +26,8 @@ from coffer.wire.publisher import BrokerMismatch, BrokerUnavailable
 
 LOG = logging.getLogger(__name__)
 
+_REST_S = 0.05
+"""How long the rest of a frame may take, whose beginning is there, before it is looked for another time."""
 _FAILURES = (AMQPError, OSError, struct.error)
 
 
@@ -278,12 +281,24 @@ class AmqpLink:
     def drain(self, timeout_s: float) -> bool:
         """Handle what the broker sends next; False if nothing came in `timeout_s` (0: do not wait)."""
         with self._failing():
+            if not timeout_s and not self._has_news():
+                return False
             try:
-                # One frame: `drain_events` would start its limit anew with each heartbeat of the broker.
-                self._connection.blocking_read(timeout_s)
+                # One frame: `drain_events` would start its limit anew with each heartbeat of the broker. And never
+                # without any wait: for the rest of a frame py-amqp would then ask again and again, for ever.
+                self._connection.blocking_read(timeout_s or _REST_S)
             except (TimeoutError, BlockingIOError):
                 return False
             return True
+
+    def _has_news(self) -> bool:
+        """Say whether there is something to read, on the socket or already taken from it (of TLS: whole frames)."""
+        sock, taken = self._connection.sock, self._connection.transport._read_buffer  # noqa: SLF001 - no public name
+        if taken or (self.settings.tls is not None and sock.pending()):
+            return True
+        news = select.poll()
+        news.register(sock, select.POLLIN)
+        return bool(news.poll(0))
 
     def tick(self) -> None:
         """Keep the connection alive, notice when the broker does not; call it a few times a heartbeat."""
