@@ -31,7 +31,8 @@ COUNTS = {"api": 1, "taskmanager": 2, "conductor": 2, "relay": 2, "collector": 1
 PROJECTS = ("acme", "umbrella")
 QUEUES = ("witness", "coffer-collector", *KEYS)
 """Every queue to which notifications go."""
-DISK = "size=400m,mode=755"
+DISK = "size=1g,mode=755"
+"""Small enough to be filled to the last byte; ten minutes without a broker need 400 MiB of it, log included."""
 SETTLE_S = 200.0
 """Past the two minutes after which a run that was lost underway counts as failed."""
 HEARD_S = 60.0
