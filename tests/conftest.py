@@ -8,15 +8,7 @@ from collections.abc import Generator
 import pytest
 
 # What these assert is told in full only if this comes before anybody imports them, and more than one folder does.
-pytest.register_assert_rewrite(
-    *(
-        f"tests.functional.operations.{name}"
-        for name in (
-            *("judge", "stage"),
-            *("instances", "replication", "backups", "databases", "users", "configurations"),
-        )
-    )
-)
+pytest.register_assert_rewrite("tests.functional.operations")
 
 # A shell that starts us in the background has us ignore Ctrl-C, and every program that a test starts would inherit it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

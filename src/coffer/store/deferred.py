@@ -17,7 +17,7 @@ from psycopg import pq
 Parameters = Sequence[bytes | None]
 
 _UNNAMED = b""
-_BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+_BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED"
 """As the engine of those who write has it (`coffer.store.postgresql`)."""
 _LOOK_MS = 100
 """How long at most a wait keeps a signal waiting that the kernel gave to another thread."""

@@ -7,7 +7,7 @@ that broke is given to nobody else.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from psycopg import pq
 
 from coffer.store import deferred
-from coffer.store.types import UtcDateTime
+from coffer.store.types import UtcDateTime, in_utc
 
 Value = str | datetime | bytes | None
 Row = tuple[Value, ...]
@@ -103,6 +103,4 @@ def _parameters(row: Row) -> deferred.Parameters:
 
 @lru_cache(maxsize=64)
 def _moment(moment: datetime) -> bytes:
-    if moment.utcoffset() is None:
-        raise ValueError("a naive datetime cannot be stored")
-    return moment.astimezone(UTC).isoformat().encode()
+    return in_utc(moment).isoformat().encode()

@@ -18,6 +18,17 @@ LongText = Text().with_variant(mysql.LONGTEXT(), *_MYSQL)
 """Text of any length; MariaDB's TEXT would end at 64 KiB."""
 
 
+def in_utc(moment: datetime) -> datetime:
+    """Return `moment` in UTC.
+
+    Raises:
+        ValueError: if it is naive; which moment it means would be a guess.
+    """
+    if moment.utcoffset() is None:
+        raise ValueError("a naive datetime cannot be stored")
+    return moment.astimezone(UTC)
+
+
 class UtcDateTime(TypeDecorator[datetime]):
     """A moment: aware in Python, kept to the microsecond, ordered alike everywhere.
 
@@ -42,9 +53,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         """
         if value is None:
             return None
-        if value.utcoffset() is None:
-            raise ValueError("a naive datetime cannot be stored")
-        moment = value.astimezone(UTC)
+        moment = in_utc(value)
         return moment if dialect.name == "postgresql" else moment.replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002

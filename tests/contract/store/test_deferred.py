@@ -84,13 +84,38 @@ def test_nothing_is_left_in_the_way_of_the_next_transaction(database: Database) 
             tx.exec_driver_sql(PID)
             outbox.append(tx, [new_message(), new_message()])
             assert tx.exec_driver_sql(PID).scalar() == backend
-        with pytest.raises(StoreRefused), database.writing() as tx:  # noqa: PT012
-            outbox.append(tx, [new_message(), new_message(event_type="a\0b"), new_message()])
+        with pytest.raises(StoreRefused) as refusal, database.writing() as tx:  # noqa: PT012
+            outbox.append(tx, [new_message(), new_message(event_type=None), new_message()])
             tx.exec_driver_sql(PID)
+        assert refusal.value.kind == "NotNullViolation", "not that what came after it was not done either"
         with pytest.raises(ZeroDivisionError), database.writing() as tx:  # noqa: PT012
             outbox.append(tx, [new_message()])
             raise ZeroDivisionError
     assert len(bodies(database)) == 40
+
+
+ONLY_READ_COMMITTED = """
+CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  IF current_setting('transaction_isolation') <> 'read committed' THEN RAISE 'another isolation'; END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER look BEFORE INSERT ON outbox FOR EACH ROW EXECUTE FUNCTION look()
+"""
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_transaction_of_messages_alone_is_like_any_other(
+    postgresql_url: str, other: Database, is_first: bool
+) -> None:
+    with other.writing() as tx:
+        tx.exec_driver_sql(ONLY_READ_COMMITTED)
+    database = Database(f"{postgresql_url}?options=-c%20default_transaction_isolation%3Dserializable")
+    with database.writing() as tx:
+        if not is_first:
+            tx.exec_driver_sql(PID)
+        outbox.append(tx, [new_message()])
+    assert len(bodies(database)) == 1
+    database.close()
 
 
 def test_a_connection_that_broke_is_said_and_replaced(database: Database, other: Database) -> None:
