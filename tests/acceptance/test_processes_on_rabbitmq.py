@@ -19,15 +19,17 @@ from pathlib import Path
 from typing import Any, LiteralString
 
 import pytest
-from tests.support.deployment import Deployment, Service, deployment
+from tests.support.deployment import UNTOLD, Deployment, Service, deployment
 from tests.support.held import backups_held_up
 from tests.support.processes import about, is_running
+from tests.support.queues import delete_queue
 from tests.support.rabbitmq import RabbitNode
 from tests.support.trove import Refused
 from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.postgresql]
 
+COLLECTOR_QUEUE = "coffer-collector"
 TAKEN_OVER_S = 40.0
 JSON = {"Content-Type": "application/json"}
 STOPPED_S = 15.0
@@ -258,6 +260,21 @@ def test_of_two_relays_one_is_active_and_the_other_takes_over(coffer: Deployment
     runs_of(events)
     assert endings(events, books)[-1] == ("database_create", "end", "conductor")
     assert second.is_alive
+
+
+def test_a_collector_whose_queue_the_relay_declares_misses_nothing_before_it_comes(
+    coffer: Deployment, broker: RabbitNode, books: str
+) -> None:
+    coffer.events()
+    for kind in ("collector", "relay"):
+        (service,) = coffer.of(kind)
+        service.kill()
+    delete_queue(broker, COLLECTOR_QUEUE)
+    coffer.start("relay")
+    coffer.tenant().api.databases.create(books, [{"name": "early"}])
+    wait_for(lambda: coffer.rows(UNTOLD) == [(0,)], TAKEN_OVER_S, "the run to end and to be told")
+    coffer.start("collector")
+    assert endings(coffer.events(), books)[-1] == ("database_create", "end", "conductor")
 
 
 def test_after_an_outage_of_the_broker_everybody_finds_each_other_again(

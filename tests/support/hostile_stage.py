@@ -10,7 +10,7 @@ from typing import Any, LiteralString
 
 import psycopg
 import requests
-from tests.support.deployment import Deployment, deployment
+from tests.support.deployment import UNTOLD, Deployment, deployment
 from tests.support.rabbitmq import RabbitNode
 from tests.support.rogue import Rogue, frozen
 from tests.support.trove import Tenant
@@ -135,10 +135,7 @@ def own_run(stage: Stage) -> tuple[tuple[str, str], bytes]:
 
 
 def wait_until_announced(stage: Stage) -> None:
-    left: LiteralString = (
-        "select (select count(*) from runs where ended_at is null) + (select count(*) from outbox)"
-    )
-    wait_for(lambda: stage.coffer.rows(left) == [(0,)], WAIT_S, "everything to be announced")
+    wait_for(lambda: stage.coffer.rows(UNTOLD) == [(0,)], WAIT_S, "everything to be announced")
     stage.coffer.events()
 
 
