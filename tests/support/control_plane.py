@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import psycopg
 from falcon import testing
+from tests.support.ports import instance_port_options
 from tests.support.processes import kill_about
 from tests.support.waiting import wait_for
 
@@ -60,6 +61,8 @@ class ControlPlane:
         conf = load([], defaults={"transport_url": "kombu+memory://", "rpc_topic_prefix": f"{uuid.uuid4()}."})
         for name, value in {"report_interval": 0.5, **options}.items():
             conf.set_override(name, value)
+        for name, value in instance_port_options().items():
+            conf.set_override(name, value, group="local_cloud")
         url = f"sqlite:///{root / 'coffer.db'}"
         migrate.upgrade(url)
         self.database = Database(url, pool_size=16)

@@ -17,7 +17,7 @@ from typing import Any, LiteralString
 import psycopg
 from tests.support import mariadb_server
 from tests.support.mariadb_server import MariadbServer
-from tests.support.ports import free_port
+from tests.support.ports import free_port, instance_port_options
 from tests.support.postgresql_server import PostgresqlServer, running_server
 from tests.support.processes import kill_about
 from tests.support.rabbitmq import RabbitNode, started_node
@@ -121,6 +121,7 @@ class Deployment:
                 "root": self.root / "cloud",
                 "min_free_gib": 0.1,
                 "guest_check_interval": 0.5,
+                **instance_port_options(),
             },
         }
         if self.management_url is not None:

@@ -11,6 +11,7 @@ from typing import Any, Self
 from falcon import testing
 from tests.support.memory_driver import MemoryServer, registry, server_of
 from tests.support.messaging import MEMORY_URL, messaging_conf
+from tests.support.ports import instance_ports
 from tests.support.waiting import wait_for
 
 from coffer.api.app import build_app
@@ -76,7 +77,7 @@ class Plane:
                 objects=self.objects,
             )
         )
-        settings = LocalSettings(min_free_gib=min_free_gib)
+        settings = LocalSettings(min_free_gib=min_free_gib, ports=instance_ports())
         self.local_cloud = LocalCloud(root, DEFAULT_FLAVORS, self.launcher, settings, separate_users=False)
         self.cloud: Cloud = cloud or self.local_cloud
 

@@ -1,6 +1,7 @@
 """Ports of the loopback for servers that a test starts."""
 
 import itertools
+import os
 import random
 import socket
 from collections.abc import Iterator
@@ -11,6 +12,27 @@ the time that it starts; and below those of the local cloud."""
 
 _offset = random.randrange(len(_RANGE))  # so that those who run side by side do not ask for the same ones
 _candidates: Iterator[int] = itertools.cycle((*_RANGE[_offset:], *_RANGE[:_offset]))
+
+
+_INSTANCES = range(20_000, 30_000)
+"""The ports of the local cloud."""
+_WORKERS = 4
+
+
+def instance_ports() -> range:
+    """Return the ports for a local cloud's instances that no cloud of another process of pytest gives away.
+
+    One cloud has a lock for that; two would now and then choose the same port before either server listens.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
+    share = len(_INSTANCES) // _WORKERS
+    return _INSTANCES[worker * share : (worker + 1) * share]
+
+
+def instance_port_options() -> dict[str, object]:
+    """Return the same as options of `[local_cloud]`."""
+    ports = instance_ports()
+    return {"first_port": ports[0], "last_port": ports[-1]}
 
 
 def free_port() -> int:

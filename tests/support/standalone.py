@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import mounts
+from tests.support.ports import instance_port_options
 from tests.support.processes import about, kill_about
 from tests.support.scratch import scratch
 from tests.support.waiting import wait_for
@@ -41,7 +42,7 @@ class Standalone:
         self.config_file = root / "coffer.conf"
         self._options: dict[str, dict[str, object]] = {
             "DEFAULT": {"report_interval": 0.5},
-            "local_cloud": {"min_free_gib": 0},
+            "local_cloud": {"min_free_gib": 0, **instance_port_options()},
         }
         for group, values in (options or {}).items():
             self._options.setdefault(group, {}).update(values)

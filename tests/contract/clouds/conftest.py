@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from tests.support.ports import instance_ports
 from tests.support.scratch import scratch_dir
 
 from coffer.clouds.cloud import ServerSpec
@@ -53,7 +54,7 @@ def cloud_on(
     separate_users: bool | None = None,
 ) -> LocalCloud:
     launcher = ProcessLauncher(Layout(root.resolve()).instances, command, grace_s=0.5, deadline_s=5)
-    settings = settings or LocalSettings(stop_grace_s=0.3, stop_deadline_s=5)
+    settings = settings or LocalSettings(stop_grace_s=0.3, stop_deadline_s=5, ports=instance_ports())
     return LocalCloud(root, DEFAULT_FLAVORS, launcher, settings, separate_users=separate_users)
 
 
