@@ -20,7 +20,7 @@ import psycopg
 import pytest
 from oslo_config import cfg
 from tests.support.authority import Authority
-from tests.support.deployment import Deployment, Service
+from tests.support.deployment import UNTOLD, Deployment, Service
 from tests.support.messaging import messaging_conf
 from tests.support.queues import channel
 from tests.support.secured import Secured, TlsNode, secured_deployment
@@ -304,6 +304,7 @@ def test_a_collector_that_is_asked_to_stop_stores_and_acknowledges_what_it_has(
     with held(coffer.collector_url, "events"):
         coffer.tenant().api.databases.create(books, [{"name": "kept"}])
         wait_until_held_up(coffer.collector_url)
+        wait_for(lambda: coffer.rows(UNTOLD) == [(0,)], 60, "both events to be at the broker")
         asked_to_stop(collector)
     assert stopped(collector) == 0
     with psycopg.connect(coffer.collector_url) as connection:
