@@ -26,7 +26,6 @@ from tests.support.waiting import wait_for
 
 START_TIMEOUT_S = 60
 _FOLDERS = ("/usr/sbin", "/usr/bin", "/usr/local/bin", "/usr/libexec")
-_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 _SETTINGS = {
     "bind-address": "127.0.0.1",
     "character-set-server": "latin1",  # so that whatever coffer needs it must ask for
@@ -75,6 +74,15 @@ class MariadbServer:
         return f"mysql://coffer:{self.password}@127.0.0.1:{self.port}/{database}"
 
     @property
+    def _scratch(self) -> Path:
+        """For temporary tables, and for this server alone: when it starts, it deletes all those that it finds."""
+        return self._folder / "tmp"
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TMPDIR": str(self._scratch)}
+
+    @property
     def ca_file(self) -> Path:
         """Whom to trust to know this server."""
         return self._tls / "ca.pem"
@@ -93,7 +101,8 @@ class MariadbServer:
             "GRANT ALL PRIVILEGES ON `test\\_%`.* TO coffer@'127.0.0.1';\n"
             "DELETE FROM mysql.global_priv WHERE user IN ('root', '');\nFLUSH PRIVILEGES;\n"
         )
-        for path in (self.data, init):
+        self._scratch.mkdir(mode=0o700)
+        for path in (self.data, self._scratch, init):
             if self._identity:
                 os.chown(path, self._identity["user"], self._identity["group"])
         done = subprocess.run(
@@ -107,7 +116,7 @@ class MariadbServer:
                 "--innodb-flush-method=nosync",
             ],
             cwd="/",
-            env={**_ENVIRONMENT, "TMPDIR": "/tmp"},
+            env=self._environment,
             capture_output=True,
             check=False,
             timeout=START_TIMEOUT_S,
@@ -140,7 +149,7 @@ class MariadbServer:
                     *settings,
                 ],
                 cwd="/",
-                env={**_ENVIRONMENT, "TMPDIR": "/tmp"},
+                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
