@@ -29,7 +29,6 @@ from tests.support.hostile_stage import (
     open_run,
     own_run,
     refused,
-    wait_until_announced,
 )
 from tests.support.rogue import Rogue, frozen
 from tests.support.waiting import wait_for
@@ -155,7 +154,7 @@ def test_a_run_of_another_guest_is_none_of_its_business(stage: Stage) -> None:
     stage.honest.wait_for(stage.victim, "ACTIVE")
     ((ending,),) = stage.coffer.rows("select ending from runs order by started_at desc limit 1")
     assert ending == "end"
-    wait_until_announced(stage)
+    stage.coffer.events()
 
 
 @pytest.mark.parametrize("lie", LIES)
@@ -166,7 +165,7 @@ def test_what_a_guest_says_of_its_own_run_is_disarmed(stage: Stage, lie: str) ->
     rogue.publish(rogue.sealed(rogue.request(method, run=run, **args)))
     ended: LiteralString = "select count(*) from runs where ended_at is null"
     wait_for(lambda: stage.coffer.rows(ended) == [(0,)], WAIT_S, "the run to end")
-    wait_until_announced(stage)
+    stage.coffer.events()
     payload = last_event(stage)
     assert (payload["run_id"], payload["tenant_id"], payload["instance_id"]) == (
         run[0],
@@ -197,7 +196,7 @@ def test_what_the_control_plane_said_does_not_come_back_as_a_guest_s_word(stage:
     assert stage.state() == before
     failure = rogue.request("notify_exc_info", run=run, etype="guest_failed", value={}, trace="")
     rogue.publish(rogue.sealed(failure))
-    wait_until_announced(stage)
+    stage.coffer.events()
     # It has ended; whatever is said of it later is too late.
     before = stage.state()
     rogue.publish(

@@ -10,7 +10,7 @@ from typing import Any, LiteralString
 
 import psycopg
 import requests
-from tests.support.deployment import UNTOLD, Deployment, deployment
+from tests.support.deployment import Deployment, deployment
 from tests.support.rabbitmq import RabbitNode
 from tests.support.rogue import Rogue, frozen
 from tests.support.trove import Tenant
@@ -132,11 +132,6 @@ def own_run(stage: Stage) -> tuple[tuple[str, str], bytes]:
     given = rogue.next_message()
     assert rogue.open(given)["method"] == "create_backup"
     return open_run(stage, rogue.instance_id), given
-
-
-def wait_until_announced(stage: Stage) -> None:
-    wait_for(lambda: stage.coffer.rows(UNTOLD) == [(0,)], WAIT_S, "everything to be announced")
-    stage.coffer.events()
 
 
 def last_event(stage: Stage) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import random
 import socket
 from collections.abc import Iterator
 
+from coffer.clouds.local.settings import LocalSettings
+
 _RANGE = range(10_000, 20_000)
 """Below the ports from which the kernel takes one for each outgoing connection, which would be in the server's way by
 the time that it starts; and below those of the local cloud."""
@@ -14,19 +16,15 @@ _offset = random.randrange(len(_RANGE))  # so that those who run side by side do
 _candidates: Iterator[int] = itertools.cycle((*_RANGE[_offset:], *_RANGE[:_offset]))
 
 
-_INSTANCES = range(20_000, 30_000)
-"""The ports of the local cloud."""
-_WORKERS = 4
-
-
 def instance_ports() -> range:
     """Return the ports for a local cloud's instances that no cloud of another process of pytest gives away.
 
     One cloud has a lock for that; two would now and then choose the same port before either server listens.
     """
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
-    share = len(_INSTANCES) // _WORKERS
-    return _INSTANCES[worker * share : (worker + 1) * share]
+    ports = LocalSettings().ports
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    share = len(ports) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    return ports[worker * share : (worker + 1) * share]
 
 
 def instance_port_options() -> dict[str, object]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from psycopg import sql
 from tests.support.authority import Authority, Certificate
 from tests.support.deployment import Deployment
-from tests.support.ports import free_port, instance_ports
+from tests.support.ports import free_port, instance_port_options
 from tests.support.postgresql_server import PostgresqlServer, running_server
 from tests.support.processes import kill_about
 from tests.support.rabbitmq import RabbitNode, require_rabbitmq
@@ -113,13 +113,12 @@ class SampleDeployment(Deployment):
         settings = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
         left = PLACEHOLDER.findall(settings)
         assert not left, f"the sample has words that nobody replaced: {left}"
-        ports = instance_ports()
         hurry = (
             "\n[DEFAULT]\nreport_interval = 0.5\nwatchdog_interval = 0.25\nservice_down_time = 2\n"
             "[local_cloud]\nmin_free_gib = 0.1\nguest_check_interval = 0.5\n"
-            f"first_port = {ports[0]}\nlast_port = {ports[-1]}\n"
         )
-        self.config_file.write_text(text + hurry)
+        ports = "".join(f"{name} = {value}\n" for name, value in instance_port_options().items())
+        self.config_file.write_text(text + hurry + ports)
 
 
 @dataclass(frozen=True)
