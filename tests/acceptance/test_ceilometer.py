@@ -38,6 +38,7 @@ from coffer.relay.relay import Relay
 from coffer.store import migrate, outbox
 from coffer.store.database import Database
 from coffer.wire import transport
+from coffer.wire.envelope import unseal
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.ceilometer, pytest.mark.timeout(600)]
 
@@ -88,12 +89,15 @@ class Stage:
         }
 
     def carry(self, database: Database) -> None:
-        """Relay everything that waits in an outbox."""
+        """Relay everything that waits in an outbox, until the witness has heard it."""
+        with database.reading() as tx:
+            ids = {unseal(row.body).message_id for row in outbox.head(tx, outbox.backlog(tx).count)}
         publisher = transport.publisher(messaging_conf(self.node.url))
         relay = Relay(database, publisher, f"relay.{uuid.uuid4()}", utcnow, wake=threading.Event())
         relay.start()
         try:
             wait_for(lambda: self._is_empty(database), ARRIVE_S, "the outbox to drain")
+            wait_for(lambda: ids <= self._heard(), ARRIVE_S, "the witness to hear of it", poll_s=0.1)
         finally:
             relay.stop()
 
@@ -110,6 +114,9 @@ class Stage:
         expected = sum(sink.expected_samples(arrivals).values())
         wait_for(lambda: len(self.agent.samples()) >= expected, ARRIVE_S, "the samples", poll_s=0.1)
         return Told(arrivals, real, self.agent)
+
+    def _heard(self) -> set[str]:
+        return {arrival.message_id for arrival in self.witness.arrivals()}
 
     @staticmethod
     def _is_empty(database: Database) -> bool:

@@ -22,7 +22,7 @@ from oslo_config import cfg
 from tests.support.authority import Authority
 from tests.support.deployment import UNTOLD, Deployment, Service
 from tests.support.messaging import messaging_conf
-from tests.support.queues import channel
+from tests.support.queues import channel, left_in
 from tests.support.secured import Secured, TlsNode, secured_deployment
 from tests.support.stopping import (
     DONE_S,
@@ -81,6 +81,7 @@ def test_everything_is_announced_over_tls_and_guests_stay_away_from_the_notifica
 ) -> None:
     tenant = coffer.tenant()
     tenant.api.databases.create(books, [{"name": "orders"}])
+    coffer.events()  # the order is that of the calls where each waits for the end of the one before
     tenant.api.instances.restart(books)
     tenant.wait_for(books, "ACTIVE")
 
@@ -232,7 +233,7 @@ def test_a_taskmanager_that_is_asked_to_stop_finishes_its_task(coffer: Deploymen
 
 def test_what_a_taskmanager_cannot_finish_in_time_another_one_does(coffer: Deployment, books: str) -> None:
     hasty = coffer.root / "hasty.conf"
-    hasty.write_text("[DEFAULT]\ngraceful_shutdown_timeout = 0.5\nservice_down_time = 3600\n")
+    hasty.write_text("[DEFAULT]\ngraceful_shutdown_timeout = 0.5\n")
     for service in coffer.of("taskmanager"):
         assert service.terminate()[0] == 0
     both = [coffer.start("taskmanager", config_files=[hasty]) for _ in range(2)]
@@ -304,7 +305,7 @@ def test_a_collector_that_is_asked_to_stop_stores_and_acknowledges_what_it_has(
     with held(coffer.collector_url, "events"):
         coffer.tenant().api.databases.create(books, [{"name": "kept"}])
         wait_until_held_up(coffer.collector_url)
-        wait_for(lambda: coffer.rows(UNTOLD) == [(0,)], 60, "both events to be at the broker")
+        wait_for(lambda: coffer.rows(UNTOLD) == [(0,)], DONE_S, "both events to be at the broker")
         asked_to_stop(collector)
     assert stopped(collector) == 0
     with psycopg.connect(coffer.collector_url) as connection:
@@ -312,9 +313,7 @@ def test_a_collector_that_is_asked_to_stop_stores_and_acknowledges_what_it_has(
             "select count(*) from events where payload::text like '%\"kept\"%'"
         ).fetchone()
     assert stored is not None
-    with channel(secured.notifications) as opened:
-        waiting = opened.queue_declare("coffer-collector", passive=True).message_count
-    assert stored[0] + waiting == 2
+    assert stored[0] + left_in(secured.notifications, "coffer-collector") == 2
     assert stored[0] > 0
 
 

@@ -182,7 +182,7 @@ class Keystone:
         return tuple(f"--os-{name}={value}" for name, value in options.items())
 
     def options(self) -> dict[str, dict[str, object]]:
-        """Return coffer's configuration for it, by group; short of patience, for a test."""
+        """Return coffer's configuration for it, by group; it asks once."""
         return {
             "DEFAULT": {"auth_strategy": "keystone"},
             "keystone_authtoken": {
@@ -194,7 +194,6 @@ class Keystone:
                 "user_domain_id": "default",
                 "project_name": "service",
                 "project_domain_id": "default",
-                "http_connect_timeout": 1,
                 "http_request_max_retries": 0,
             },
         }

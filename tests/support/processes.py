@@ -47,6 +47,13 @@ def is_running(pid: int) -> bool:
     return False
 
 
+def environment(pid: int) -> str:
+    """Return a process's environment as it was started with; nothing of one that has ended."""
+    with suppress(OSError):
+        return (Path("/proc") / str(pid) / "environ").read_text(errors="replace")
+    return ""
+
+
 def kill_about(directory: Path) -> None:
     """Kill every process about a directory, by its id, and wait until they are gone."""
 

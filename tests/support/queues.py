@@ -6,6 +6,9 @@ from typing import Any
 
 import amqp
 from tests.support.rabbitmq import RabbitNode
+from tests.support.waiting import wait_for
+
+GONE_S = 40.0
 
 
 @contextmanager
@@ -35,6 +38,20 @@ def take_all(node: RabbitNode, queue: str) -> list[Any]:
 def bodies(node: RabbitNode, queue: str) -> list[bytes]:
     """Take the body of every message out of a queue."""
     return [bytes(message.body) for message in take_all(node, queue)]
+
+
+def left_in(node: RabbitNode, queue: str) -> int:
+    """Return how many messages are in a queue once nobody consumes it any more.
+
+    The broker puts back what a consumer has not acknowledged when it notices that it is gone, not before.
+    """
+    with channel(node) as opened:
+
+        def seen() -> Any:
+            return opened.queue_declare(queue, passive=True)
+
+        wait_for(lambda: seen().consumer_count == 0, GONE_S, f"{queue} to have no consumer")
+        return int(seen().message_count)
 
 
 def delete_queue(node: RabbitNode, queue: str) -> None:
